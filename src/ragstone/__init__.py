@@ -1,0 +1,1 @@
+"""Documents in, hybrid search, answers with exact citations."""

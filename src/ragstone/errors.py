@@ -1,0 +1,242 @@
+"""Everything Ragstone raises on purpose.
+
+    RagstoneError                       code internal
+    ├── InvalidRequest                  invalid_request        the caller's words are off
+    │   ├── InvalidFilter               invalid_filter
+    │   └── InvalidSetting              invalid_setting
+    ├── NotFound                        not_found
+    │   ├── DocumentNotFound            document_not_found
+    │   ├── CollectionNotFound          collection_not_found
+    │   ├── ChunkNotFound               chunk_not_found
+    │   ├── JobNotFound                 job_not_found
+    │   └── PathNotFound                path_not_found
+    ├── DocumentRejected                document_rejected      this document cannot be taken in
+    │   ├── InvalidFileType             invalid_file_type
+    │   ├── FileTooLarge                file_too_large
+    │   ├── EmptyDocument               empty_document
+    │   ├── EncryptedDocument           encrypted_document
+    │   ├── BrokenDocument              broken_document
+    │   └── ParserLimitExceeded         parser_limit_exceeded
+    ├── Conflict                        conflict
+    │   ├── ModelMismatch               model_mismatch
+    │   └── HomeMismatch                home_mismatch
+    ├── Refused                         refused                allowed by nobody here
+    ├── NotReady                        not_ready              an extra or a part is missing
+    ├── DeadlineExceeded                deadline_exceeded      retryable
+    ├── Overloaded                      overloaded             retryable
+    └── DependencyFailed                dependency_failed      retryable
+        ├── StoreFailed                 store_failed
+        ├── IndexFailed                 index_failed
+        ├── EmbeddingFailed             embedding_failed
+        └── GeneratorFailed             generator_failed
+
+A message holds the offending value and the fix. A code is stable: clients may switch on it.
+HTTP statuses, exit codes and JSON-RPC numbers are the doors' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class RagstoneError(Exception):
+    """The root: `code` is stable, `retryable` says whether the same call may work later."""
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details: Mapping[str, object] = details
+
+
+class InvalidRequest(RagstoneError):
+    """A value in the request is missing, unknown or out of range."""
+
+    code = "invalid_request"
+
+
+class InvalidFilter(InvalidRequest):
+    """A filter does not follow the grammar."""
+
+    code = "invalid_filter"
+
+
+class InvalidSetting(InvalidRequest):
+    """A setting is unknown, misspelt or out of range."""
+
+    code = "invalid_setting"
+
+
+class NotFound(RagstoneError):
+    """The thing named does not exist, or is not visible to the caller."""
+
+    code = "not_found"
+
+
+class DocumentNotFound(NotFound):
+    """No live document has this id."""
+
+    code = "document_not_found"
+
+    def __init__(self, document_id: str) -> None:
+        super().__init__(
+            f"No document has the id {document_id!r}. `ragstone docs list` shows the ids there are.",
+            document_id=document_id,
+        )
+
+
+class CollectionNotFound(NotFound):
+    """No collection has this name."""
+
+    code = "collection_not_found"
+
+    def __init__(self, name: str, known: tuple[str, ...] = ()) -> None:
+        there = f" There are: {', '.join(known)}." if known else ""
+        super().__init__(
+            f"There is no collection {name!r}; adding a document to it creates it.{there}",
+            collection=name,
+        )
+
+
+class ChunkNotFound(NotFound):
+    """No live chunk has this id."""
+
+    code = "chunk_not_found"
+
+    def __init__(self, chunk_id: str) -> None:
+        super().__init__(f"No live chunk has the id {chunk_id!r}.", chunk_id=chunk_id)
+
+
+class JobNotFound(NotFound):
+    """No job has this id."""
+
+    code = "job_not_found"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"No job has the id {job_id!r}.", job_id=job_id)
+
+
+class PathNotFound(NotFound):
+    """A path named on the command line or in a setting does not exist."""
+
+    code = "path_not_found"
+
+
+class DocumentRejected(RagstoneError):
+    """The document cannot be taken in; the documents next to it can."""
+
+    code = "document_rejected"
+
+
+class InvalidFileType(DocumentRejected):
+    """No parser reads this kind of file."""
+
+    code = "invalid_file_type"
+
+
+class FileTooLarge(DocumentRejected):
+    """The file is over the size limit."""
+
+    code = "file_too_large"
+
+
+class EmptyDocument(DocumentRejected):
+    """Nothing readable is in the document."""
+
+    code = "empty_document"
+
+
+class EncryptedDocument(DocumentRejected):
+    """The document needs a password."""
+
+    code = "encrypted_document"
+
+
+class BrokenDocument(DocumentRejected):
+    """The bytes are not what their type says, or are damaged."""
+
+    code = "broken_document"
+
+
+class ParserLimitExceeded(DocumentRejected):
+    """Parsing ran over its time or memory wall."""
+
+    code = "parser_limit_exceeded"
+
+
+class Conflict(RagstoneError):
+    """The stored state and the request cannot both be right."""
+
+    code = "conflict"
+
+
+class ModelMismatch(Conflict):
+    """Stored vectors come from another model than the configured one."""
+
+    code = "model_mismatch"
+
+
+class HomeMismatch(Conflict):
+    """The home folder was written by another version, or is not a Ragstone home."""
+
+    code = "home_mismatch"
+
+
+class Refused(RagstoneError):
+    """The operation is not allowed in this configuration."""
+
+    code = "refused"
+
+
+class NotReady(RagstoneError):
+    """Something that must be installed or configured first is missing."""
+
+    code = "not_ready"
+
+
+class DeadlineExceeded(RagstoneError):
+    """The time given to the request is used up."""
+
+    code = "deadline_exceeded"
+    retryable = True
+
+
+class Overloaded(RagstoneError):
+    """A bounded queue is full; try again in a moment."""
+
+    code = "overloaded"
+    retryable = True
+
+
+class DependencyFailed(RagstoneError):
+    """A part that Ragstone leans on did not do its work."""
+
+    code = "dependency_failed"
+    retryable = True
+
+
+class StoreFailed(DependencyFailed):
+    """The SQL database failed."""
+
+    code = "store_failed"
+
+
+class IndexFailed(DependencyFailed):
+    """A derived index failed."""
+
+    code = "index_failed"
+
+
+class EmbeddingFailed(DependencyFailed):
+    """The embedding model failed."""
+
+    code = "embedding_failed"
+
+
+class GeneratorFailed(DependencyFailed):
+    """The language model failed, was unreachable or spoke garbage."""
+
+    code = "generator_failed"

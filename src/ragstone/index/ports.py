@@ -1,0 +1,52 @@
+"""What a derived index is to the rest: apply changes, give candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from typing import Protocol
+
+from ragstone.store.passages import IndexedChunk
+from ragstone.types import Candidate, DocumentKey, Matrix, Vector
+
+
+class LexicalIndex(Protocol):
+    """Chunks of one collection by their words. Calls block."""
+
+    def apply(self, gone: Sequence[DocumentKey], chunks: Sequence[IndexedChunk]) -> None:
+        """Drop every chunk of the documents in `gone`, then add `chunks`; visible after `commit`."""
+        ...
+
+    def commit(self) -> None:
+        """Make what was applied durable and visible."""
+        ...
+
+    def search(self, query: str, limit: int, allowed: Set[int] | None) -> list[Candidate]:
+        """Up to `limit` chunks, best BM25 first, ties by key; `allowed` holds document keys.
+
+        Raises:
+            IndexFailed: the index cannot be read.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of files and memory."""
+        ...
+
+
+class VectorIndex(Protocol):
+    """Chunks of one collection by their embeddings. Calls block; searches may run beside one `apply`."""
+
+    def apply(
+        self, gone: Sequence[DocumentKey], matrix: Matrix, keys: Sequence[int], document_keys: Sequence[int]
+    ) -> None:
+        """Drop every chunk of the documents in `gone`, then add rows of `matrix`; visible at once."""
+        ...
+
+    def search(self, vector: Vector, limit: int, allowed: Set[int] | None) -> list[Candidate]:
+        """Up to `limit` chunks, highest cosine first, ties by key; `allowed` holds document keys."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many live chunks it holds."""
+        ...

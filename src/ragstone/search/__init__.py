@@ -1,0 +1,1 @@
+"""Hybrid search: understand > lexical + dense > hydrate > fuse > trim."""

@@ -1,0 +1,1 @@
+"""The truth: everything Ragstone knows, in one SQL database."""

@@ -1,0 +1,220 @@
+"""The SQL database: one writer, many readers, migrations at open.
+
+SQLite runs in WAL mode with `synchronous=FULL`: what a commit acknowledged survives a power cut. Reads
+are autocommit: one statement is one snapshot. Writes take the one writer connection and begin IMMEDIATE,
+so that no transaction fails half way because another process wrote first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+from sqlalchemy import Connection, event, insert, inspect, select, text, update
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from ragstone.config import StoreSettings
+from ragstone.errors import HomeMismatch, Overloaded, StoreFailed
+from ragstone.store.tables import corpus, meta
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+HEAD = "0001"
+"""The newest migration; a test compares it with the scripts."""
+CORPUS_ROW = 1
+
+
+class Database:
+    """The open database of one home. Build with `open_database`."""
+
+    def __init__(self, path: Path, reader: AsyncEngine, writer: AsyncEngine) -> None:
+        self.path = path
+        self._reader = reader
+        self._writer = writer
+        self._write_turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection whose every statement sees one committed state.
+
+        Raises:
+            StoreFailed: the database does not answer.
+            Overloaded: no connection became free in time.
+        """
+        with _translated(self.path):
+            async with self._reader.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """The writer connection inside a transaction: committed at the end, rolled back on any error.
+
+        Raises:
+            StoreFailed: the database is locked for longer than `store.busy_timeout_s`, full or gone.
+        """
+        async with self._write_turn:
+            with _translated(self.path):
+                async with self._writer.begin() as connection:
+                    yield connection
+
+    async def corpus_version(self) -> int:
+        """The version of the newest committed change."""
+        async with self.read() as connection:
+            return int((await connection.execute(select(corpus.c.version))).scalar_one())
+
+    async def epoch(self) -> str:
+        """The random name of this incarnation of the data."""
+        async with self.read() as connection:
+            found = await connection.execute(select(meta.c.value).where(meta.c.name == "epoch"))
+            return str(found.scalar_one())
+
+    async def aclose(self) -> None:
+        """Close every connection; shielded, so that a cancelled caller leaks none."""
+        with anyio.CancelScope(shield=True):
+            await self._reader.dispose()
+            await self._writer.dispose()
+
+
+async def raise_version(connection: AsyncConnection) -> int:
+    """Count one more change; call it as the last statement but those that store its result."""
+    raised = update(corpus).where(corpus.c.id == CORPUS_ROW).values(version=corpus.c.version + 1)
+    return int((await connection.execute(raised.returning(corpus.c.version))).scalar_one())
+
+
+async def open_database(path: Path, settings: StoreSettings) -> Database:
+    """Open (and create or migrate) the SQLite database at `path`.
+
+    Raises:
+        HomeMismatch: the file is not a database, or a newer Ragstone wrote it.
+        StoreFailed: it cannot be opened.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = _engine(path, settings, is_writer=True)
+    reader = _engine(path, settings, is_writer=False)
+    database = Database(path, reader, writer)
+    try:
+        with _translated(path):
+            async with writer.begin() as connection:
+                await connection.run_sync(_migrate)
+                await _ensure_rows(connection)
+    except BaseException:
+        await database.aclose()
+        raise
+    return database
+
+
+def now() -> str:
+    """The present time as stored: ISO 8601, UTC, microseconds."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _engine(path: Path, settings: StoreSettings, *, is_writer: bool) -> AsyncEngine:
+    url = f"sqlite+aiosqlite:///{path}"
+    connect_args = {"timeout": settings.busy_timeout_s, "isolation_level": None}
+    if is_writer:
+        engine = create_async_engine(url, connect_args=connect_args, pool_size=1, max_overflow=0)
+        event.listen(engine.sync_engine, "begin", _begin_immediate)
+    else:
+        engine = create_async_engine(
+            url,
+            connect_args=connect_args,
+            isolation_level="AUTOCOMMIT",
+            pool_size=settings.pool_size,
+            max_overflow=settings.max_overflow,
+            pool_recycle=settings.pool_recycle_s,
+            pool_reset_on_return=None,
+        )
+    event.listen(engine.sync_engine, "connect", _set_pragmas)
+    return engine
+
+
+def _set_pragmas(dbapi_connection: object, _record: object) -> None:
+    cursor = dbapi_connection.cursor()  # type: ignore[attr-defined]
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "cache_size=-16000",
+        "mmap_size=268435456",
+        "temp_store=MEMORY",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _migrate(connection: Connection) -> None:
+    # Alembic takes 0.2 s to import: it is not needed when the database is already where it should be.
+    current = _revision(connection)
+    if current == HEAD:
+        return
+    from alembic import command
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    scripts = ScriptDirectory.from_config(config)
+    if current is not None and current not in {revision.revision for revision in scripts.walk_revisions()}:
+        raise HomeMismatch(
+            f"The database is at revision {current!r}, which this version does not know: "
+            "a newer Ragstone wrote it. Upgrade Ragstone or use another --home."
+        )
+    command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if found is None else str(found)
+
+
+async def _ensure_rows(connection: AsyncConnection) -> None:
+    if (await connection.execute(select(corpus.c.id))).first() is None:
+        await connection.execute(insert(corpus).values(id=CORPUS_ROW, version=0, last_chunk_key=0))
+        await connection.execute(insert(meta).values(name="epoch", value=secrets.token_hex(16)))
+
+
+class _translated:
+    """Turns the driver's exceptions into ours; a context manager without a frame of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, PoolTimeout):
+            raise Overloaded("Every database connection is in use; try again in a moment.") from error
+        if isinstance(error, DBAPIError):
+            reason = str(error.orig)
+            if "not a database" in reason or "malformed" in reason:
+                raise HomeMismatch(
+                    f"{self._path} is damaged or not a Ragstone database ({reason}); "
+                    "restore it from a backup or use another --home."
+                ) from error
+            raise StoreFailed(f"The database {self._path} failed: {reason}.") from error
+        if isinstance(error, SQLAlchemyError):
+            raise StoreFailed(f"The database {self._path} failed: {error}.") from error
+
+
+async def integrity_problems(database: Database) -> list[str]:
+    """What SQLite itself finds wrong with the file: broken pages and rows without their parents."""
+    async with database.read() as connection:
+        pages = (await connection.execute(text("PRAGMA integrity_check(20)"))).scalars().all()
+        orphans = (await connection.execute(text("PRAGMA foreign_key_check"))).all()
+    found = [str(line) for line in pages if line != "ok"]
+    return found + [f"a row of {row[0]} points to a missing row of {row[2]}" for row in orphans]

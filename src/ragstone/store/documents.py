@@ -1,0 +1,338 @@
+"""Documents as rows: put, edit, remove, list. Text, chunks and vectors go with their document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import RowMapping, Select, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from uuid6 import uuid7
+
+from ragstone.store.database import CORPUS_ROW, now
+from ragstone.store.tables import (
+    chunks,
+    collections,
+    corpus,
+    document_groups,
+    documents,
+    sections,
+    text_segments,
+    vectors,
+)
+from ragstone.store.visibility import is_visible, matches
+from ragstone.types import (
+    ChunkDraft,
+    CollectionId,
+    Document,
+    DocumentId,
+    DocumentKey,
+    Filter,
+    Metadata,
+    PageSpan,
+    Principal,
+    SectionSpan,
+    TenantId,
+)
+
+SEGMENT_CHARS = 16_384
+"""Code points in one piece of stored text: hydrating a chunk reads one or two pieces."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewChunk:
+    """A chunk to store with its vector (float32 little-endian, unit length)."""
+
+    draft: ChunkDraft
+    embedded_sha256: bytes
+    """Hash of what was embedded (heading line and body): equal hash, equal vector."""
+    embedding: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewDocument:
+    """One version of a document, complete: what a write transaction stores."""
+
+    id: DocumentId
+    tenant_id: TenantId
+    title: str
+    source: str | None
+    media_type: str
+    language: str | None
+    content_sha256: str
+    blob_sha256: str | None
+    size_bytes: int
+    text: str
+    pages: Sequence[PageSpan]
+    sections: Sequence[SectionSpan]
+    chunks: Sequence[NewChunk]
+    metadata: Metadata
+    access_groups: frozenset[str] | None
+    warnings: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """What a write must know of the document that is there."""
+
+    id: DocumentId
+    key: DocumentKey
+    collection_id: CollectionId
+    collection: str
+    version: int
+    chunk_count: int
+    content_sha256: str
+    blob_sha256: str | None
+    title: str
+    source: str | None
+    metadata: Metadata
+
+
+async def put_document(
+    connection: AsyncConnection, collection_id: CollectionId, new: NewDocument, old: StoredState | None
+) -> tuple[DocumentKey, int]:
+    """Store a version and drop the rows of the one before; the key and the version number."""
+    version = 1 if old is None else old.version + 1
+    columns = _columns(new) | {"collection_id": collection_id, "version": version, "updated_at": now()}
+    if old is None:
+        key = await _insert_document(connection, columns)
+    else:
+        key = old.key
+        for table in (chunks, text_segments, sections, document_groups):
+            await connection.execute(delete(table).where(table.c.document_key == key))
+        await connection.execute(update(documents).where(documents.c.key == key).values(columns))
+    await _insert_text(connection, key, new)
+    await _insert_chunks(connection, key, new.chunks)
+    return key, version
+
+
+async def edit_document(
+    connection: AsyncConnection, key: DocumentKey, title: str, metadata: Metadata
+) -> None:
+    """Change title and metadata; text, chunks and vectors stay."""
+    values = {"title": title, "metadata": dict(metadata), "updated_at": now()}
+    await connection.execute(update(documents).where(documents.c.key == key).values(values))
+
+
+async def remove_document(connection: AsyncConnection, key: DocumentKey) -> None:
+    """Delete the document's row and, with it, all that hangs on it."""
+    await connection.execute(delete(documents).where(documents.c.key == key))
+
+
+async def find_by_id(
+    connection: AsyncConnection, principal: Principal, document_id: DocumentId
+) -> StoredState | None:
+    """The state of a document that `principal` may see."""
+    return await _state(connection, _states().where(documents.c.id == document_id, is_visible(principal)))
+
+
+async def find_by_source(
+    connection: AsyncConnection, collection_id: CollectionId, source: str
+) -> StoredState | None:
+    """The document that came from `source`, if any."""
+    return await _state(
+        connection,
+        _states().where(documents.c.collection_id == collection_id, documents.c.source == source),
+    )
+
+
+async def find_by_content(
+    connection: AsyncConnection, collection_id: CollectionId, content_sha256: str
+) -> StoredState | None:
+    """The oldest document with exactly these bytes, if any."""
+    statement = _states().where(
+        documents.c.collection_id == collection_id, documents.c.content_sha256 == content_sha256
+    )
+    return await _state(connection, statement.order_by(documents.c.key).limit(1))
+
+
+async def states_of(
+    connection: AsyncConnection, collection_id: CollectionId, filter_: Filter | None
+) -> list[StoredState]:
+    """The collection's documents that match a filter, by key."""
+    statement = _states().where(documents.c.collection_id == collection_id).order_by(documents.c.key)
+    if filter_ is not None:
+        statement = statement.where(matches(filter_))
+    return [_stored_state(row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def vectors_by_hash(connection: AsyncConnection, key: DocumentKey) -> Mapping[bytes, bytes]:
+    """The document's present vectors by the hash of what was embedded: an edit embeds only what changed."""
+    statement = (
+        select(chunks.c.embedded_sha256, vectors.c.embedding)
+        .join(vectors, vectors.c.chunk_key == chunks.c.key)
+        .where(chunks.c.document_key == key)
+    )
+    return {bytes(row[0]): bytes(row[1]) for row in (await connection.execute(statement)).all()}
+
+
+async def get_document(
+    connection: AsyncConnection, principal: Principal, document_id: DocumentId
+) -> Document | None:
+    """One document that `principal` may see, without its text."""
+    statement = _documents().where(documents.c.id == document_id, is_visible(principal))
+    row = (await connection.execute(statement)).mappings().first()
+    return None if row is None else _document(row)
+
+
+async def list_documents(
+    connection: AsyncConnection,
+    principal: Principal,
+    *,
+    collection_id: CollectionId | None,
+    filter_: Filter | None,
+    after: int,
+    limit: int,
+) -> list[Document]:
+    """Up to `limit` documents with a key above `after`, by key: the order they came in."""
+    statement = _documents().where(is_visible(principal), documents.c.key > after)
+    if collection_id is not None:
+        statement = statement.where(documents.c.collection_id == collection_id)
+    if filter_ is not None:
+        statement = statement.where(matches(filter_))
+    rows = (await connection.execute(statement.order_by(documents.c.key).limit(limit))).mappings()
+    return [_document(row) for row in rows]
+
+
+async def count_blob_uses(connection: AsyncConnection, blob_sha256: str) -> int:
+    """How many documents keep this original."""
+    statement = select(func.count()).select_from(documents).where(documents.c.blob_sha256 == blob_sha256)
+    return int((await connection.execute(statement)).scalar_one())
+
+
+async def blob_names(connection: AsyncConnection) -> set[str]:
+    """The hashes of all originals in use."""
+    statement = select(documents.c.blob_sha256).where(documents.c.blob_sha256.is_not(None)).distinct()
+    return {str(name) for name in (await connection.execute(statement)).scalars()}
+
+
+def _columns(new: NewDocument) -> dict[str, object]:
+    return {
+        "id": new.id,
+        "tenant_id": new.tenant_id,
+        "title": new.title,
+        "source": new.source,
+        "media_type": new.media_type,
+        "language": new.language,
+        "content_sha256": new.content_sha256,
+        "blob_sha256": new.blob_sha256,
+        "size_bytes": new.size_bytes,
+        "char_count": len(new.text),
+        "chunk_count": len(new.chunks),
+        "metadata": dict(new.metadata),
+        "is_restricted": new.access_groups is not None,
+        "warnings": list(new.warnings),
+    }
+
+
+async def _insert_document(connection: AsyncConnection, columns: Mapping[str, object]) -> DocumentKey:
+    statement = insert(documents).values({**columns, "created_at": columns["updated_at"]}).returning(documents.c.key)
+    return DocumentKey((await connection.execute(statement)).scalar_one())
+
+
+async def _insert_text(connection: AsyncConnection, key: DocumentKey, new: NewDocument) -> None:
+    rows: list[dict[str, object]] = [
+        {
+            "document_key": key,
+            "start": start,
+            "end": min(start + SEGMENT_CHARS, len(new.text)),
+            "text": new.text[start : start + SEGMENT_CHARS],
+        }
+        for start in range(0, len(new.text), SEGMENT_CHARS)
+    ]
+    if rows:
+        await connection.execute(insert(text_segments), rows)
+    spans = [_span_row(key, "page", page.span.start, page.span.end, page.page, None) for page in new.pages]
+    spans += [_span_row(key, "section", part.span.start, part.span.end, None, part.path) for part in new.sections]
+    if spans:
+        await connection.execute(insert(sections), spans)
+    if new.access_groups:
+        groups = [{"document_key": key, "access_group": group} for group in sorted(new.access_groups)]
+        await connection.execute(insert(document_groups), groups)
+
+
+def _span_row(
+    key: DocumentKey, kind: str, start: int, end: int, page: int | None, path: tuple[str, ...] | None
+) -> dict[str, object]:
+    listed = None if path is None else list(path)
+    return {"document_key": key, "kind": kind, "start": start, "end": end, "page": page, "path": listed}
+
+
+async def _insert_chunks(connection: AsyncConnection, key: DocumentKey, new: Sequence[NewChunk]) -> None:
+    if not new:
+        return
+    first = await _take_chunk_keys(connection, len(new))
+    chunk_rows = [
+        {
+            "key": first + ordinal,
+            "id": str(uuid7()),
+            "document_key": key,
+            "ordinal": ordinal,
+            "start": chunk.draft.span.start,
+            "end": chunk.draft.span.end,
+            "page": chunk.draft.page,
+            "heading_path": list(chunk.draft.heading_path),
+            "embedded_sha256": chunk.embedded_sha256,
+        }
+        for ordinal, chunk in enumerate(new)
+    ]
+    vector_rows = [
+        {"chunk_key": first + ordinal, "embedding": chunk.embedding} for ordinal, chunk in enumerate(new)
+    ]
+    await connection.execute(insert(chunks), chunk_rows)
+    await connection.execute(insert(vectors), vector_rows)
+
+
+async def _take_chunk_keys(connection: AsyncConnection, count: int) -> int:
+    raised = update(corpus).where(corpus.c.id == CORPUS_ROW).values(last_chunk_key=corpus.c.last_chunk_key + count)
+    last = (await connection.execute(raised.returning(corpus.c.last_chunk_key))).scalar_one()
+    return int(last) - count + 1
+
+
+def _states() -> Select[tuple[object, ...]]:
+    return select(documents, collections.c.name.label("collection")).join(
+        collections, collections.c.id == documents.c.collection_id
+    )
+
+
+async def _state(connection: AsyncConnection, statement: Select[tuple[object, ...]]) -> StoredState | None:
+    row = (await connection.execute(statement)).mappings().first()
+    return None if row is None else _stored_state(row)
+
+
+def _stored_state(row: RowMapping) -> StoredState:
+    return StoredState(
+        id=DocumentId(row["id"]),
+        key=DocumentKey(row["key"]),
+        collection_id=CollectionId(row["collection_id"]),
+        collection=row["collection"],
+        version=row["version"],
+        chunk_count=row["chunk_count"],
+        content_sha256=row["content_sha256"],
+        blob_sha256=row["blob_sha256"],
+        title=row["title"],
+        source=row["source"],
+        metadata=row["metadata"],
+    )
+
+
+_documents = _states
+
+
+def _document(row: RowMapping) -> Document:
+    return Document(
+        id=DocumentId(row["id"]),
+        key=DocumentKey(row["key"]),
+        collection=row["collection"],
+        version=row["version"],
+        title=row["title"],
+        source=row["source"],
+        media_type=row["media_type"],
+        size_bytes=row["size_bytes"],
+        char_count=row["char_count"],
+        chunk_count=row["chunk_count"],
+        metadata=row["metadata"],
+        warnings=tuple(row["warnings"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )

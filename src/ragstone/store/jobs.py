@@ -1,0 +1,81 @@
+"""Jobs as rows: uploads that outlive the request that brought them."""
+
+from __future__ import annotations
+
+from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ragstone.errors import JobNotFound
+from ragstone.store.database import now
+from ragstone.store.tables import jobs
+from ragstone.types import DocumentId, Job, JobId, Metadata, TenantId
+
+
+async def create_job(
+    connection: AsyncConnection, job_id: JobId, tenant_id: TenantId, document_id: DocumentId, name: str, payload: Metadata
+) -> None:
+    """Store a running ingest job."""
+    present = now()
+    await connection.execute(
+        insert(jobs).values(
+            id=job_id,
+            tenant_id=tenant_id,
+            kind="ingest",
+            state="running",
+            stage="parse",
+            document_id=document_id,
+            name=name,
+            payload=dict(payload),
+            attempts=1,
+            created_at=present,
+            updated_at=present,
+        )
+    )
+
+
+async def finish_job(
+    connection: AsyncConnection, job_id: JobId, document_id: DocumentId, error: tuple[str, str] | None
+) -> None:
+    """Bring a job to its end: ready, or failed with a code and a message."""
+    code, message = error or (None, None)
+    values = {
+        "state": "failed" if error else "ready",
+        "document_id": document_id,
+        "error_code": code,
+        "error_message": message,
+        "updated_at": now(),
+    }
+    await connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+
+
+async def get_job(connection: AsyncConnection, tenant_id: TenantId, job_id: JobId) -> Job:
+    """One job of the tenant.
+
+    Raises:
+        JobNotFound: there is none with this id.
+    """
+    statement = select(jobs).where(jobs.c.id == job_id, jobs.c.tenant_id == tenant_id)
+    row = (await connection.execute(statement)).mappings().first()
+    if row is None:
+        raise JobNotFound(job_id)
+    return _job(row)
+
+
+async def unfinished_jobs(connection: AsyncConnection) -> list[tuple[Job, Metadata]]:
+    """Jobs that a process left running, with their payloads, oldest first."""
+    statement = select(jobs).where(jobs.c.state == "running").order_by(jobs.c.created_at)
+    return [(_job(row), row["payload"]) for row in (await connection.execute(statement)).mappings()]
+
+
+def _job(row: RowMapping) -> Job:
+    return Job(
+        id=JobId(row["id"]),
+        state=row["state"],
+        document_id=DocumentId(row["document_id"]),
+        name=row["name"],
+        collection=row["payload"].get("collection", ""),
+        error_code=row["error_code"],
+        error_message=row["error_message"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )

@@ -1,0 +1,198 @@
+"""The tables of the truth, as SQLAlchemy Core objects; migrations create them.
+
+Rows hold live state only: replacing a document deletes the rows of its old version in the same
+transaction. Chunk and document keys are 63-bit integers that are never used twice.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+# SQLite takes AUTOINCREMENT only on a column declared INTEGER.
+Key = BigInteger().with_variant(Integer, "sqlite")
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", Text, nullable=False),
+)
+"""`epoch`: random, renewed by restore, repair and migration; part of every cache key."""
+
+corpus = Table(
+    "corpus",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("version", Key, nullable=False),
+    Column("last_chunk_key", Key, nullable=False),
+)
+"""One row. `version` is raised by every change, in commit order; `last_chunk_key` only ever grows, so a
+chunk key is never used twice."""
+
+collections = Table(
+    "collections",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("tenant_id", String(64), nullable=False),
+    Column("name", String(63), nullable=False),
+    Column("language", String(16), nullable=False),
+    Column("chunk_max_tokens", Integer, nullable=False),
+    Column("chunk_overlap_tokens", Integer, nullable=False),
+    Column("model_id", String(200), nullable=False),
+    Column("model_revision", String(64), nullable=False),
+    Column("model_precision", String(16), nullable=False),
+    Column("dim", Integer, nullable=False),
+    Column("metric", String(16), nullable=False),
+    Column("vector_dtype", String(16), nullable=False),
+    Column("version", Key, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    UniqueConstraint("tenant_id", "name", name="uq_collections_tenant_id_name"),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("key", Key, primary_key=True, autoincrement=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("tenant_id", String(64), nullable=False),
+    Column("collection_id", String(36), ForeignKey("collections.id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("source", Text),
+    Column("media_type", String(200), nullable=False),
+    Column("language", String(32)),
+    Column("content_sha256", String(64), nullable=False),
+    Column("blob_sha256", String(64)),
+    Column("size_bytes", Key, nullable=False),
+    Column("char_count", Integer, nullable=False),
+    Column("chunk_count", Integer, nullable=False),
+    Column("metadata", JSON, nullable=False),
+    Column("is_restricted", Boolean(create_constraint=False), nullable=False),
+    Column("warnings", JSON, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("updated_at", String(32), nullable=False),
+    Index("ix_documents_collection_id_key", "collection_id", "key"),
+    Index("uq_documents_collection_id_source", "collection_id", "source", unique=True),
+    Index("ix_documents_collection_id_content", "collection_id", "content_sha256"),
+    Index("ix_documents_blob_sha256", "blob_sha256"),
+    sqlite_autoincrement=True,
+)
+
+document_groups = Table(
+    "document_groups",
+    metadata,
+    Column(
+        "document_key",
+        Key,
+        ForeignKey("documents.key", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("access_group", String(200), primary_key=True),
+)
+"""Who may read a restricted document; a document without rows here is open to its tenant."""
+
+text_segments = Table(
+    "text_segments",
+    metadata,
+    Column(
+        "document_key",
+        Key,
+        ForeignKey("documents.key", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("start", Integer, primary_key=True, autoincrement=False),
+    Column("end", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+)
+"""The stored text, once, in pieces: a chunk of a long document is read without reading all of it."""
+
+sections = Table(
+    "sections",
+    metadata,
+    Column(
+        "document_key",
+        Key,
+        ForeignKey("documents.key", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("kind", String(8), primary_key=True),
+    Column("start", Integer, primary_key=True, autoincrement=False),
+    Column("end", Integer, nullable=False),
+    Column("page", Integer),
+    Column("path", JSON(none_as_null=True)),
+)
+"""Span tables: kind `page` with its number, kind `section` with its heading path."""
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("key", Key, primary_key=True, autoincrement=False),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("document_key", Key, ForeignKey("documents.key", ondelete="CASCADE"), nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("end", Integer, nullable=False),
+    Column("page", Integer),
+    Column("heading_path", JSON, nullable=False),
+    Column("embedded_sha256", LargeBinary(32), nullable=False),
+    Index("ix_chunks_document_key", "document_key", "ordinal"),
+)
+
+vectors = Table(
+    "vectors",
+    metadata,
+    Column(
+        "chunk_key", Key, ForeignKey("chunks.key", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    ),
+    Column("embedding", LargeBinary, nullable=False),
+)
+"""float32 little-endian, unit length; the collection says model, revision and dim."""
+
+change_log = Table(
+    "change_log",
+    metadata,
+    Column("version", Key, primary_key=True, autoincrement=False),
+    Column("collection_id", String(36), primary_key=True),
+    Column("document_key", Key, primary_key=True, autoincrement=False),
+    Column("op", String(8), nullable=False),
+)
+"""What derived indexes must look at again: op `document` (put or gone: the rows tell) or `dropped`."""
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("tenant_id", String(64), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("stage", String(32), nullable=False),
+    Column("document_id", String(36), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("lease_until", String(32)),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("created_at", String(32), nullable=False),
+    Column("updated_at", String(32), nullable=False),
+    Index("ix_jobs_state", "state", "created_at"),
+)

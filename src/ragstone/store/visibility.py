@@ -1,0 +1,103 @@
+"""The visibility predicate and the metadata filters, as SQL: every read of text goes through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import ColumnElement, and_, exists, false, not_, or_, true
+
+from ragstone.errors import InvalidFilter
+from ragstone.store.tables import document_groups, documents
+from ragstone.types import Combine, Compare, Filter, JsonValue, Principal
+
+BUILT_IN: Mapping[str, ColumnElement[str]] = {
+    "$document_id": documents.c.id,
+    "$title": documents.c.title,
+    "$source": documents.c.source,
+    "$media_type": documents.c.media_type,
+}
+"""Keys that name the document itself instead of its metadata."""
+
+
+def is_visible(principal: Principal) -> ColumnElement[bool]:
+    """True for documents that `principal` may read; rows are live by existing."""
+    own = documents.c.tenant_id == principal.tenant_id
+    if principal.access_groups is None:
+        return own
+    if not principal.access_groups:
+        return and_(own, not_(documents.c.is_restricted))
+    granted = exists().where(
+        document_groups.c.document_key == documents.c.key,
+        document_groups.c.access_group.in_(sorted(principal.access_groups)),
+    )
+    return and_(own, or_(not_(documents.c.is_restricted), granted))
+
+
+def matches(filter_: Filter) -> ColumnElement[bool]:
+    """A filter as a condition on documents. A missing key matches `ne`, `nin` and `exists: false` only.
+
+    Raises:
+        InvalidFilter: a value that its operator cannot compare.
+    """
+    if isinstance(filter_, Combine):
+        parts = [matches(part) for part in filter_.filters]
+        if filter_.op == "not":
+            return not_(parts[0])
+        return and_(*parts) if filter_.op == "and" else or_(*parts)
+    return _compare(filter_)
+
+
+def _compare(compare: Compare) -> ColumnElement[bool]:
+    if compare.op == "exists":
+        return _present(compare.key) if compare.value is not False else not_(_present(compare.key))
+    if compare.op in ("in", "nin"):
+        values = compare.value if isinstance(compare.value, list | tuple) else None
+        if values is None:
+            raise InvalidFilter(f"{compare.op} on {compare.key!r} needs a list of values, not {compare.value!r}.")
+        found = or_(false(), *(_known(compare.key, value, _OPERATORS["eq"]) for value in values))
+        return found if compare.op == "in" else not_(found)
+    if compare.op == "ne":
+        return not_(_known(compare.key, compare.value, _OPERATORS["eq"]))
+    return _known(compare.key, compare.value, _OPERATORS[compare.op])
+
+
+Operator = Callable[[ColumnElement[object], object], ColumnElement[bool]]
+
+_OPERATORS: Mapping[str, Operator] = {
+    "eq": lambda column, value: column == value,
+    "gt": lambda column, value: column > value,
+    "gte": lambda column, value: column >= value,
+    "lt": lambda column, value: column < value,
+    "lte": lambda column, value: column <= value,
+}
+
+
+def _known(key: str, value: JsonValue, operator: Operator) -> ColumnElement[bool]:
+    """The comparison, false (not NULL) where the key is missing, so that `not` means what it says."""
+    column = _typed(key, value)
+    return and_(column.is_not(None), operator(column, value))
+
+
+def _present(key: str) -> ColumnElement[bool]:
+    column = BUILT_IN[key] if key in BUILT_IN else documents.c.metadata[_path(key)].as_string()
+    return column.is_not(None)
+
+
+def _typed(key: str, value: JsonValue) -> ColumnElement[object]:
+    if key in BUILT_IN:
+        return BUILT_IN[key]  # type: ignore[return-value]
+    stored = documents.c.metadata[_path(key)]
+    if isinstance(value, bool):
+        return stored.as_boolean()  # type: ignore[no-any-return]
+    if isinstance(value, int | float):
+        return stored.as_float()  # type: ignore[no-any-return]
+    if isinstance(value, str):
+        return stored.as_string()  # type: ignore[no-any-return]
+    raise InvalidFilter(f"{key!r} is compared with {value!r}; use a string, a number or a boolean.")
+
+
+def _path(key: str) -> tuple[str, ...]:
+    return tuple(key.split("."))
+
+
+NO_CONDITION: ColumnElement[bool] = true()

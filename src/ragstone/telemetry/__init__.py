@@ -1,0 +1,1 @@
+"""Logs, metrics and stage timings: the only place that knows prometheus."""

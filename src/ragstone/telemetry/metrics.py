@@ -1,0 +1,66 @@
+"""Every metric, declared in one registry; a name is written down here and nowhere else."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+HTTP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+STAGE_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
+
+
+class Metrics:
+    """The metrics of one engine, in a registry of its own."""
+
+    content_type = CONTENT_TYPE_PLAIN_0_0_4
+
+    def __init__(self, version: str) -> None:
+        self.registry = CollectorRegistry()
+        self._info = Info("ragstone", "The running application.", registry=self.registry)
+        self._info.info({"version": version})
+        self.http_requests = Counter(
+            "ragstone_http_requests", "HTTP requests answered.", ("method", "route", "status"), registry=self.registry
+        )
+        self.http_seconds = Histogram(
+            "ragstone_http_request_duration_seconds",
+            "Time from a request's first byte to the end of its response.",
+            ("method", "route"),
+            buckets=HTTP_BUCKETS,
+            registry=self.registry,
+        )
+        self.stage_seconds = Histogram(
+            "ragstone_stage_duration_seconds",
+            "Time spent in one stage of an operation.",
+            ("operation", "stage"),
+            buckets=STAGE_BUCKETS,
+            registry=self.registry,
+        )
+        self.documents_written = Counter(
+            "ragstone_documents_written", "Documents by what a write did to them.", ("status",), registry=self.registry
+        )
+        self.chunks_embedded = Counter(
+            "ragstone_chunks_embedded", "Chunks embedded during ingestion.", registry=self.registry
+        )
+        self.degraded = Counter(
+            "ragstone_degraded", "Responses that something was missing from.", ("part",), registry=self.registry
+        )
+        self.corpus_version = Gauge(
+            "ragstone_corpus_version", "Version that the indexes of this process have applied.", registry=self.registry
+        )
+        self.query_embeddings = Counter(
+            "ragstone_query_embeddings",
+            "Query embeddings asked for, by where they came from.",
+            ("source",),
+            registry=self.registry,
+        )
+        self.generated_tokens = Counter(
+            "ragstone_generator_tokens", "Tokens as the generator reports them.", ("kind",), registry=self.registry
+        )
+
+    def observe_stage(self, operation: str, stage: str, seconds: float) -> None:
+        """The sink of stage timers."""
+        self.stage_seconds.labels(operation, stage).observe(seconds)
+
+    def exposition(self) -> bytes:
+        """All metrics in the Prometheus text format."""
+        return generate_latest(self.registry)

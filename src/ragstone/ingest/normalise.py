@@ -1,0 +1,95 @@
+"""Bytes to the one text that is stored: every offset in Ragstone counts code points of it."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from dataclasses import dataclass
+
+import charset_normalizer
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16: its mark begins with UTF-16's
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_DROPPED = re.compile("[\x00\ufeff]")
+_SAMPLE_BYTES = 32_768
+_GOOD_PER_BROKEN = 10
+"""Text with this many sound multi-byte characters for each broken one is UTF-8 that was damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedText:
+    """Text as decoded, before `normalise`, the encoding it was read as, and what was lost."""
+
+    text: str
+    encoding: str
+    warnings: tuple[str, ...] = ()
+
+
+def normalise(text: str) -> str:
+    r"""The stored form: no BOM, NUL or lone surrogate, `\n` for every line end, NFC. Idempotent."""
+    text = _DROPPED.sub("", text)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if text.isascii():
+        return text
+    return unicodedata.normalize("NFC", _LONE_SURROGATE.sub("\ufffd", text))
+
+
+def decode(content: bytes, declared: str | None = None) -> DecodedText:
+    """Text from bytes of unknown encoding; never fails.
+
+    A byte order mark wins, then `declared` (from an XML or HTML head), then UTF-8, then UTF-16 told by
+    its NUL bytes, then detection. Bytes that fit nowhere become U+FFFD and a warning.
+    """
+    for mark, encoding in _BOMS:
+        if content.startswith(mark):
+            return _decode_leniently(content[len(mark) :], encoding)
+    for encoding in (declared, "utf-8" if b"\x00" not in content else None):
+        if encoding and (text := _decode_strictly(content, encoding)) is not None:
+            return DecodedText(text, encoding)
+    return _decode_leniently(content, _utf16_by_nul_bytes(content) or _detect(content))
+
+
+def _decode_strictly(content: bytes, encoding: str) -> str | None:
+    try:
+        return content.decode(encoding)
+    except (UnicodeDecodeError, LookupError):
+        return None
+
+
+def _decode_leniently(content: bytes, encoding: str) -> DecodedText:
+    text = _decode_strictly(content, encoding)
+    if text is not None:
+        return DecodedText(text, encoding)
+    text = content.decode(encoding, "replace")
+    warning = f"Some bytes are not {encoding}; each was replaced by U+FFFD."
+    return DecodedText(text, encoding, (warning,))
+
+
+def _utf16_by_nul_bytes(content: bytes) -> str | None:
+    """Western text in UTF-16 has a NUL in every other byte."""
+    sample = content[: _SAMPLE_BYTES & ~1]
+    half = len(sample) // 2
+    if half and sample[1::2].count(0) > half * 0.6 and sample[::2].count(0) < half * 0.1:
+        return "utf-16-le"
+    if half and sample[::2].count(0) > half * 0.6 and sample[1::2].count(0) < half * 0.1:
+        return "utf-16-be"
+    return None
+
+
+def _detect(content: bytes) -> str:
+    as_utf8 = content.decode("utf-8", "replace")
+    broken = as_utf8.count("\ufffd")
+    sound = sum(1 for c in as_utf8[:_SAMPLE_BYTES] if c > "\x7f") - broken
+    if b"\x00" in content or sound >= broken * _GOOD_PER_BROKEN:
+        return "utf-8"
+    first = next((i for i, byte in enumerate(content) if byte > 0x7F), 0)
+    start = max(0, first - _SAMPLE_BYTES // 2)
+    best = charset_normalizer.from_bytes(content[start : start + _SAMPLE_BYTES]).best()
+    return best.encoding if best else "utf-8"

@@ -1,0 +1,44 @@
+"""The parser of the pipeline: looks at a file, picks who reads it."""
+
+from __future__ import annotations
+
+from anyio import to_thread
+
+from ragstone.deadline import Deadline
+from ragstone.ingest.limits import ParsingLimits
+from ragstone.ingest.sandbox import SandboxedParser
+from ragstone.ingest.sniff import sniff
+from ragstone.ingest.text_parser import parse_text
+from ragstone.types import ParsedDocument, RawFile
+
+__all__ = ["DocumentParser", "ParsingLimits", "build_parser"]
+
+
+class DocumentParser:
+    """The `Parser` that reads every format: text in a thread of this process, the rest in the sandbox."""
+
+    def __init__(self, sandbox: SandboxedParser) -> None:
+        self._sandbox = sandbox
+
+    async def parse(self, file: RawFile, deadline: Deadline) -> ParsedDocument:
+        """Parse one file; see `Parser`.
+
+        Raises:
+            DocumentRejected: of an unknown type, empty, encrypted, broken, or over a wall.
+            DeadlineExceeded: the request's time is used up.
+            NotReady: no parser process could be started.
+        """
+        deadline.check("parsing")
+        file_format = sniff(file.content, file.name)
+        if file_format.reader == "sandbox":
+            return await self._sandbox.parse(file, deadline)
+        return await to_thread.run_sync(parse_text, file, file_format)
+
+    async def aclose(self) -> None:
+        """End the parser processes."""
+        await self._sandbox.aclose()
+
+
+def build_parser(limits: ParsingLimits) -> DocumentParser:
+    """A parser within `limits`; starts nothing until the first file. Close it with `aclose`."""
+    return DocumentParser(SandboxedParser(limits))

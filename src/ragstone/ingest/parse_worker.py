@@ -1,0 +1,95 @@
+"""The parser process: `python -m ragstone.ingest.parse_worker MEMORY_BYTES PARENT_ID`.
+
+Reads `ParseRequest`s from standard input and answers each with `Begun` and then an `Extraction` or a
+`Rejection`; the first message is `Walls`. A frame is an 8-byte big-endian length and MessagePack. The
+process ends when its input does, and then by `os._exit`: xberg's native threads may abort an orderly exit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import sys
+from typing import BinaryIO
+
+import msgspec
+
+from ragstone.errors import BrokenDocument, DocumentRejected
+from ragstone.ingest.extraction import Begun, Extraction, ParseRequest, Rejection, Reply, Walls
+from ragstone.ingest.process_walls import die_with_parent, leave_network, limit_resources
+from ragstone.ingest.refusals import check_before_parsing, over_limit
+from ragstone.ingest.xberg_parser import Progress, extract_with_xberg
+
+_LENGTH = struct.Struct(">Q")
+
+
+def extract(request: ParseRequest, on_progress: Progress) -> Extraction:
+    """The text of one file, by the main parser or, where that cannot, by the small one.
+
+    Raises:
+        DocumentRejected: what the main parser made of the file, when neither can read it.
+    """
+    check_before_parsing(request)
+    if request.engine == "fallback":
+        return _by_fallback(request)
+    try:
+        return extract_with_xberg(request, on_progress)
+    except (BrokenDocument, ImportError) as error:
+        if request.engine == "xberg":
+            raise
+        with contextlib.suppress(DocumentRejected):
+            return _by_fallback(request)
+        if isinstance(error, ImportError):
+            raise BrokenDocument(f"{request.name!r} needs the xberg package to be read.") from error
+        raise
+
+
+def _by_fallback(request: ParseRequest) -> Extraction:
+    from ragstone.ingest.fallback_parser import extract_with_fallback
+
+    return extract_with_fallback(request)
+
+
+def main() -> None:
+    """Serve until the parent closes the pipe."""
+    memory_bytes, parent_id = map(int, sys.argv[1:])
+    die_with_parent(parent_id)
+    network = leave_network()
+    limit_resources(memory_bytes)
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what native code prints must not land between two frames
+    _send(replies, Walls(network, memory_bytes))
+    with contextlib.suppress(BrokenPipeError):
+        _serve(sys.stdin.buffer, replies)
+    os._exit(0)
+
+
+def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
+    decoder = msgspec.msgpack.Decoder(ParseRequest)
+    while header := requests.read(_LENGTH.size):
+        request = decoder.decode(requests.read(_LENGTH.unpack(header)[0]))
+        _send(replies, Begun())
+        _send(replies, _reply(request, lambda pages, ocr: _send(replies, Begun(pages, ocr))))
+
+
+def _reply(request: ParseRequest, on_progress: Progress) -> Extraction | Rejection:
+    try:
+        return extract(request, on_progress)
+    except DocumentRejected as refused:
+        return Rejection(refused.code, refused.message)
+    except MemoryError:
+        refused = over_limit(request.name, "needs more memory than parsing may take", "ingest.parse_memory_mb")
+        return Rejection(refused.code, refused.message)
+    except Exception as error:  # noqa: BLE001 - the loop of a worker: one document must not cost the next
+        return Rejection(BrokenDocument.code, f"{request.name!r} cannot be read: {type(error).__name__}: {error}.")
+
+
+def _send(replies: BinaryIO, reply: Reply) -> None:
+    frame = msgspec.msgpack.encode(reply)
+    replies.write(_LENGTH.pack(len(frame)) + frame)
+    replies.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Parsing in separate processes that a hostile file may exhaust, crash or occupy without harm."""
+
+from __future__ import annotations
+
+import math
+
+import anyio
+from anyio import to_thread
+
+from ragstone.deadline import Deadline
+from ragstone.errors import DeadlineExceeded, NotReady
+from ragstone.ingest.document import document_of
+from ragstone.ingest.extraction import Engine, Extraction, ParseRequest, Rejection
+from ragstone.ingest.limits import ParsingLimits
+from ragstone.ingest.parser_process import ParserProcess, ProcessEnded
+from ragstone.ingest.refusals import rejected
+from ragstone.ingest.sniff import sniff
+from ragstone.types import ParsedDocument, RawFile
+
+_DOCUMENTS_PER_PROCESS = 200
+"""A process is replaced after so many documents, so that what its libraries leak stays bounded."""
+
+
+class SandboxedParser:
+    """A pool of parser processes behind the `Parser` port; belongs to one event loop.
+
+    Processes start when first needed, are used again, and are killed and replaced after a timeout, a
+    crash or a cancelled call. They die with this process, even when it is killed.
+    """
+
+    def __init__(self, limits: ParsingLimits, engine: Engine = "auto") -> None:
+        self._limits = limits
+        self._engine = engine
+        self._slots = anyio.Semaphore(limits.workers)
+        self._idle: list[ParserProcess] = []
+        self._tessdata = limits.find_tessdata()
+        self._is_closed = False
+
+    async def parse(self, file: RawFile, deadline: Deadline) -> ParsedDocument:
+        """Parse one file in a process of its own.
+
+        Raises:
+            DocumentRejected: of an unknown type, empty, encrypted, broken, or over the time or memory wall.
+            DeadlineExceeded: the request's time ended before the wall did.
+            NotReady: no parser process could be started.
+        """
+        deadline.check("parsing")
+        media_type = sniff(file.content, file.name).media_type
+        limit_s = None if math.isinf(deadline.at_s) else deadline.remaining_s
+        with anyio.move_on_after(limit_s) as scope:
+            async with self._slots:
+                reply = await self._reply(self._request(file, media_type))
+        if scope.cancelled_caught:
+            raise DeadlineExceeded(
+                f"The {deadline.budget_s:g} s given to the request ended while {file.name!r} was parsed.",
+                stage="parsing",
+            )
+        if isinstance(reply, Rejection):
+            raise rejected(reply, file.name)
+        return await to_thread.run_sync(document_of, reply, file.name, media_type)
+
+    def _request(self, file: RawFile, media_type: str) -> ParseRequest:
+        return ParseRequest(
+            content=file.content,
+            name=file.name,
+            media_type=media_type,
+            engine=self._engine,
+            tessdata=self._tessdata,
+            ocr_languages=self._limits.ocr_languages,
+            max_unpacked_bytes=self._limits.max_unpacked_bytes,
+        )
+
+    async def _reply(self, request: ParseRequest) -> Extraction | Rejection:
+        """By an idle process, and by a fresh one when that had been killed from outside."""
+        if process := self._idle.pop() if self._idle else None:
+            try:
+                return await self._exchange(process, request)
+            except ProcessEnded:
+                pass
+        try:
+            return await self._exchange(await ParserProcess.start(self._limits), request)
+        except ProcessEnded as error:
+            raise NotReady("Parser processes end before they read a file; is memory short?") from error
+
+    async def _exchange(self, process: ParserProcess, request: ParseRequest) -> Extraction | Rejection:
+        """One document through `process`, which goes back to the pool only when it answered in full."""
+        is_sound = False
+        try:
+            reply = await process.parse(request)
+            is_sound = process.documents < _DOCUMENTS_PER_PROCESS and not self._is_closed
+            return reply
+        finally:
+            if is_sound:
+                self._idle.append(process)
+            else:
+                await process.kill()
+
+    async def aclose(self) -> None:
+        """End every idle process; a call in flight ends its own."""
+        self._is_closed = True
+        while self._idle:
+            await self._idle.pop().kill()

@@ -13,7 +13,7 @@ class BundledModelHook(BuildHookInterface):  # type: ignore[type-arg]
 
     PLUGIN_NAME = "custom"
 
-    def initialize(self, version: str, build_data: dict[str, dict[str, str]]) -> None:
+    def initialize(self, version: str, build_data: dict[str, dict[str, str]]) -> None:  # noqa: ARG002
         """Called by hatchling before it collects files; an editable install reads the folder in place."""
         if self.target_name != "wheel":
             return

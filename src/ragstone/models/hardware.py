@@ -1,0 +1,30 @@
+"""What this process may use of the machine's processor."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+CPU_DESCRIPTION = Path("/proc/cpuinfo")
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+
+
+def usable_cores(quota: Path = CPU_QUOTA) -> int:
+    """Cores that this process may keep busy: its affinity, or its container's quota when that is less."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        limit, period = quota.read_text().split()
+    except (OSError, ValueError):
+        return allowed
+    return allowed if limit == "max" else max(1, min(allowed, int(limit) // int(period)))
+
+
+def multiplies_bf16(description: Path = CPU_DESCRIPTION) -> bool:
+    """Whether the processor has bfloat16 instructions (AVX-512 or AMX)."""
+    try:
+        lines = description.read_text().splitlines()
+    except OSError:
+        return False
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return not BF16_FLAGS.isdisjoint(flags.split())

@@ -63,7 +63,8 @@ class ModelsSettings(Section):
         "auto", description="What runs the model; auto takes OpenVINO where installed and the CPU has bf16."
     )
     threads: int = Field(0, ge=0, le=256, description="Threads of the model; 0 takes the cores there are.")
-    queue_limit: int = Field(1024, ge=1, description="Query embeddings that may wait before 429.")
+    waiting_queries: int = Field(1024, ge=1, description="Query embeddings that may wait before 429.")
+    bulk_callers: int = Field(64, ge=1, description="Documents that may wait for embedding before 429.")
 
 
 class GeneratorSettings(Section):

@@ -188,7 +188,8 @@ class SearchRequest:
     mode: SearchMode = "hybrid"
     top_k: int = 10
     filters: Filter | None = None
-    weights: Weights = Weights()
+    weights: Weights | None = None
+    """None takes the settings' weights, leaning on the lexical leg where the model lacks the language."""
     principal: Principal = LOCAL_OWNER
 
 
@@ -219,8 +220,9 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk that answers a search, its text read from the truth. Higher `score` is better; scores are
-    comparable only within one result.
+    """A chunk that answers a search, its text read from the truth.
+
+    Higher `score` is better; scores are comparable only within one result.
     """
 
     chunk_key: ChunkKey

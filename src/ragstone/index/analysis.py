@@ -74,6 +74,10 @@ class Analysis:
             exact, stemmed = self._exact.analyze(text), self._stemmed.analyze(text)
         return QueryTerms(tuple(dict.fromkeys(exact)), tuple(dict.fromkeys(stemmed)))
 
+    def stems(self, text: str) -> list[str]:
+        """Every stemmed term of a text, in order, stop words included."""
+        return list(self._stemmed.analyze(prepare(text)))
+
 
 def prepare(text: str) -> str:
     """Text as both analyzers take it: compatibility forms folded, CJK runs as spaced bigrams."""

@@ -28,7 +28,7 @@ from ragstone.store.passages import document_keys, indexed_chunks, stream_vector
 if TYPE_CHECKING:
     from ragstone.index.ports import LexicalIndex, VectorIndex
     from ragstone.store.database import Database
-    from ragstone.types import Candidate, Collection, CollectionId, DocumentKey, Matrix, Vector
+    from ragstone.types import Candidate, Collection, CollectionId, DocumentKey, Matrix, TenantId, Vector
 
 log = structlog.get_logger(__name__)
 
@@ -96,6 +96,14 @@ class IndexFollower:
         found = [self._indexes[collection_id].last_change for collection_id in ids if collection_id in self._indexes]
         return max(found, default=0)
 
+    def collections_of(self, tenant_id: TenantId) -> Mapping[str, Collection]:
+        """The tenant's collections that are applied, by name."""
+        return {
+            found.collection.name: found.collection
+            for found in self._indexes.values()
+            if found.collection.tenant_id == tenant_id
+        }
+
     def lexical(self, collection_id: CollectionId) -> LexicalIndex:
         """The lexical index of a collection.
 
@@ -122,7 +130,8 @@ class IndexFollower:
         self, collection_id: CollectionId, query: str, limit: int, allowed: Set[int] | None
     ) -> list[Candidate]:
         """`LexicalIndex.search` in a worker thread."""
-        return await to_thread.run_sync(self.lexical(collection_id).search, query, limit, allowed)
+        search = self.lexical(collection_id).search
+        return await to_thread.run_sync(search, query, limit, allowed, abandon_on_cancel=True)
 
     async def search_dense(
         self, collection_id: CollectionId, vector: Vector, limit: int, allowed: Set[int] | None
@@ -131,7 +140,7 @@ class IndexFollower:
         index = self.vector(collection_id)
         if index.size <= INLINE_ROWS and allowed is None:
             return index.search(vector, limit, allowed)
-        return await to_thread.run_sync(index.search, vector, limit, allowed)
+        return await to_thread.run_sync(index.search, vector, limit, allowed, abandon_on_cancel=True)
 
     async def catch_up(self, version: int) -> None:
         """Return when every change up to `version` is applied and durable in the lexical index."""
@@ -160,6 +169,10 @@ class IndexFollower:
                     except IndexFailed as error:
                         log.warning("index_close_failed", error=error.message)
             self._slot.release()
+
+    def broken_collections(self) -> list[str]:
+        """Names of the collections whose lexical index could not be opened or rebuilt."""
+        return sorted(found.collection.name for found in self._indexes.values() if found.lexical is None)
 
     def index_keys(self) -> Mapping[CollectionId, tuple[set[int] | None, set[int]]]:
         """Chunk keys per collection that the lexical (None: broken) and the vector index hold. Blocks."""
@@ -253,8 +266,10 @@ class IndexFollower:
             newest[change.collection_id] = change.version
             if change.op == "dropped":
                 await self._drop(change.collection_id)
-            else:
-                by_collection.setdefault(change.collection_id, {})[change.document_key] = None
+                continue
+            keys = by_collection.setdefault(change.collection_id, {})
+            if change.op == "document":
+                keys[change.document_key] = None
         if any(collection_id not in self._indexes for collection_id in by_collection):
             await self._add_collections(by_collection)
         for collection_id, keys in by_collection.items():

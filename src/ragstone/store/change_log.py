@@ -17,12 +17,12 @@ NO_DOCUMENT = DocumentKey(0)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A document to look at again (its rows say whether it is there), or a dropped collection."""
+    """A document to look at again (its rows say whether it is there), a new or a dropped collection."""
 
     version: int
     collection_id: CollectionId
     document_key: DocumentKey
-    op: Literal["document", "dropped"]
+    op: Literal["document", "created", "dropped"]
 
 
 async def record_documents(
@@ -36,12 +36,12 @@ async def record_documents(
         await connection.execute(insert(change_log), rows)
 
 
-async def record_dropped(connection: AsyncConnection, version: int, collection_id: CollectionId) -> None:
-    """Log that a whole collection went."""
+async def record_collection(
+    connection: AsyncConnection, version: int, collection_id: CollectionId, op: Literal["created", "dropped"]
+) -> None:
+    """Log that a whole collection came or went."""
     await connection.execute(
-        insert(change_log).values(
-            version=version, collection_id=collection_id, document_key=NO_DOCUMENT, op="dropped"
-        )
+        insert(change_log).values(version=version, collection_id=collection_id, document_key=NO_DOCUMENT, op=op)
     )
 
 

@@ -69,7 +69,7 @@ async def all_collections(connection: AsyncConnection) -> list[Collection]:
 
 
 async def create_collection(connection: AsyncConnection, collection: Collection) -> Collection:
-    """Store the collection, or return the one that has its name already."""
+    """Store the collection, or return the one of its tenant that has its name already."""
     found = await find_collections(connection, collection.tenant_id, (collection.name,))
     if found:
         return found[0]

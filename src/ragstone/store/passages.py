@@ -111,6 +111,17 @@ async def find_chunk(
     return next(iter(found.values()), None)
 
 
+async def hydrated_by_key(
+    connection: AsyncConnection, keys: Sequence[ChunkKey]
+) -> Mapping[ChunkKey, HydratedChunk]:
+    """Chunks of any tenant by key, for the checks of this machine's operator."""
+    found: dict[ChunkKey, HydratedChunk] = {}
+    for at in range(0, len(keys), 500):
+        statement = _chunk_texts().where(chunks.c.key.in_(keys[at : at + 500]))
+        found |= _assemble((await connection.execute(statement)).mappings().all())
+    return found
+
+
 async def read_passage(
     connection: AsyncConnection, principal: Principal, document_id: DocumentId, span: Span
 ) -> Passage | None:

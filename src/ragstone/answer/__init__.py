@@ -1,0 +1,1 @@
+"""Answers with exact citations: search > pack > prompt > generate > cite > check."""

@@ -1,0 +1,216 @@
+"""search > pack > prompt > generate > cite > check, as one sequence of typed events."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+from anyio import to_thread
+from uuid6 import uuid7
+
+from ragstone.answer.check import still_exact
+from ragstone.answer.cite import MarkerFilter, citation, cite
+from ragstone.answer.events import AnswerEvent, Checked, Cited, Delta, Failed, Finished, Retrieved, Started
+from ragstone.answer.pack import pack
+from ragstone.answer.prompt import build_prompt
+from ragstone.answer.quote import QuotedSentence, candidate_sentences, choose
+from ragstone.config import AnswerSettings, GeneratorSettings
+from ragstone.deadline import Deadline
+from ragstone.errors import DependencyFailed, GeneratorFailed, Overloaded, RagstoneError
+from ragstone.index.analysis import Analysis
+from ragstone.models.ports import Delta as GeneratedDelta
+from ragstone.models.ports import GenerationOptions
+from ragstone.search.understand import normalise_query
+from ragstone.types import Answer, AnswerId, AnswerMode, AnswerRequest, Citation, Hit, SearchResult, Span, Usage
+
+if TYPE_CHECKING:
+    from ragstone.models.ports import Embedder, Generator
+    from ragstone.search.pipeline import SearchPipeline
+    from ragstone.store.database import Database
+    from ragstone.telemetry.stages import StageTimer
+
+log = structlog.get_logger(__name__)
+
+NO_EVIDENCE = "No passage in the searched collections answers this."
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An answer while it is made."""
+
+    answer_id: AnswerId
+    request: AnswerRequest
+    deadline: Deadline
+    timer: StageTimer
+    mode: AnswerMode
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    result: SearchResult | None = None
+    text: str = ""
+    citations: list[Citation] = field(default_factory=list)
+    usage: Usage | None = None
+    degraded: list[str] = field(default_factory=list)
+
+    @property
+    def seq(self) -> int:
+        """The next event's number."""
+        return next(self.numbers)
+
+
+class AnswerPipeline:
+    """Answers questions; with a generator in its words, without one in the documents' own."""
+
+    def __init__(
+        self,
+        database: Database,
+        search: SearchPipeline,
+        embedder: Embedder,
+        generator: Generator | None,
+        settings: AnswerSettings,
+        generation: GeneratorSettings,
+    ) -> None:
+        self._database = database
+        self._search = search
+        self._embedder = embedder
+        self._generator = generator
+        self._settings = settings
+        self._generation = generation
+        self._analysis = Analysis("en")
+
+    async def run(
+        self, request: AnswerRequest, deadline: Deadline, timer: StageTimer
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """The events of one answer; `finished` or `failed` is the last one.
+
+        A request that is wrong in itself raises before the first event. Close the generator to stop the work.
+
+        Raises:
+            InvalidRequest: the question is empty or too long.
+            NotFound: a named collection does not exist.
+        """
+        mode: AnswerMode = "extractive" if self._generator is None else "generated"
+        draft = _Draft(AnswerId(str(uuid7())), request, deadline, timer, mode)
+        try:
+            draft.result = await self._search.run(request.search, deadline, timer)
+            draft.degraded += draft.result.degraded
+            yield Started(draft.seq, draft.answer_id, mode)
+            hits = draft.result.hits
+            yield Retrieved(draft.seq, hits, draft.result.corpus_version, draft.result.degraded)
+            async with contextlib.aclosing(self._events(draft, hits)) as events:
+                async for event in events:
+                    yield event
+            yield Finished(draft.seq, _answer(draft, draft.result))
+        except RagstoneError as error:
+            if draft.result is None:
+                raise
+            log.warning("answer_failed", answer_id=draft.answer_id, code=error.code)
+            yield Failed(draft.seq, error.code, error.message, error.retryable)
+
+    async def _events(self, draft: _Draft, hits: Sequence[Hit]) -> AsyncGenerator[AnswerEvent, None]:
+        if self._generator is not None and hits:
+            try:
+                async with contextlib.aclosing(self._generate(draft, self._generator, hits)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except GeneratorFailed as error:
+                log.warning("generator_failed", answer_id=draft.answer_id, error=error.message)
+                draft.degraded.append("generator:failed")
+        restarts = bool(draft.text)
+        draft.mode, draft.text, draft.usage = "extractive", "", None
+        async with contextlib.aclosing(self._quote(draft, hits, restarts=restarts)) as events:
+            async for event in events:
+                yield event
+
+    async def _generate(
+        self, draft: _Draft, generator: Generator, hits: Sequence[Hit]
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        passages = pack(hits, self._settings.context_tokens, self._embedder.tokens)
+        prompt = build_prompt(draft.request.search.query, passages)
+        asked = draft.request.temperature
+        options = GenerationOptions(
+            temperature=self._generation.temperature if asked is None else asked,
+            max_tokens=self._generation.max_tokens,
+        )
+        markers = MarkerFilter(len(passages))
+        limit = Deadline.after(draft.deadline.at_most(self._generation.timeout_s))
+        with draft.timer.stage("generate"):
+            async with contextlib.aclosing(generator.stream(prompt, options, limit)) as stream:
+                async for part in stream:
+                    if not isinstance(part, GeneratedDelta):
+                        draft.usage = Usage(part.prompt_tokens, part.completion_tokens)
+                    elif text := markers.feed(part.text):
+                        draft.text += text
+                        yield Delta(draft.seq, text)
+        if rest := markers.finish():
+            draft.text += rest
+            yield Delta(draft.seq, rest)
+        if not draft.text.strip():
+            raise GeneratorFailed(f"The generator {generator.model!r} answered with no text.")
+        async with contextlib.aclosing(self._check(draft, cite(draft.text, passages))) as events:
+            async for event in events:
+                yield event
+
+    async def _quote(
+        self, draft: _Draft, hits: Sequence[Hit], *, restarts: bool
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        with draft.timer.stage("quote"):
+            chosen = await self._choose(draft, hits)
+        citations = [_citation(marker, sentence) for marker, sentence in enumerate(chosen, start=1)]
+        checked = [event async for event in self._check(draft, citations)]
+        draft.text = _quoted(draft.citations) or NO_EVIDENCE
+        yield Delta(draft.seq, draft.text, restarts)
+        for event in checked:
+            yield event
+
+    async def _choose(self, draft: _Draft, hits: Sequence[Hit]) -> list[QuotedSentence]:
+        question = normalise_query(draft.request.search.query, len(draft.request.search.query))
+        candidates = await to_thread.run_sync(candidate_sentences, question, hits, self._analysis)
+        query, matrix = None, None
+        if candidates.sentences:
+            try:
+                query = await self._embedder.embed_query(question, draft.deadline)
+                matrix = await self._embedder.embed_passages([sentence.text for sentence in candidates.sentences])
+            except (DependencyFailed, Overloaded) as error:
+                log.warning("quote_without_embeddings", answer_id=draft.answer_id, code=error.code)
+                draft.degraded.append("quote:lexical_only")
+        return choose(candidates, query, matrix, self._settings.max_quotes, self._settings.max_quote_chars)
+
+    async def _check(self, draft: _Draft, citations: list[Citation]) -> AsyncGenerator[AnswerEvent, None]:
+        with draft.timer.stage("check"):
+            principal = draft.request.search.principal
+            draft.citations = await still_exact(self._database, principal, citations)
+        if len(draft.citations) < len(citations):
+            draft.degraded.append("citation:changed")
+        for found in draft.citations:
+            yield Cited(draft.seq, found)
+        yield Checked(draft.seq, len(citations), len(draft.citations))
+
+
+def _citation(marker: int, sentence: QuotedSentence) -> Citation:
+    start = sentence.span.start - sentence.hit.span.start
+    return citation(marker, sentence.hit, Span(start, start + len(sentence.text)))
+
+
+def _quoted(citations: Sequence[Citation]) -> str:
+    """One quote per line, white space folded for reading; the citation keeps the exact characters."""
+    return "\n".join(f"“{' '.join(found.quote.split())}” [{found.marker}]" for found in citations)
+
+
+def _answer(draft: _Draft, result: SearchResult) -> Answer:
+    return Answer(
+        answer_id=draft.answer_id,
+        text=draft.text,
+        mode=draft.mode,
+        citations=tuple(draft.citations),
+        hits=result.hits,
+        usage=draft.usage,
+        corpus_version=result.corpus_version,
+        degraded=tuple(draft.degraded),
+        timings_ms=draft.timer.timings_ms(),
+    )
+
+

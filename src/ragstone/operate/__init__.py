@@ -1,0 +1,1 @@
+"""What operators ask: is it well, is it whole, what is wrong."""

@@ -1,0 +1,150 @@
+"""Do rows, vectors, indexes and originals agree? And making them agree again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from anyio import to_thread
+
+from ragstone.ingest.chunk import embedding_text
+from ragstone.search.pipeline import check_model
+from ragstone.store.audit import chunks_with_bad_vectors, row_problems, store_vectors
+from ragstone.store.collections import all_collections
+from ragstone.store.database import integrity_problems
+from ragstone.store.documents import blob_names
+from ragstone.store.jobs import unfinished_jobs
+from ragstone.store.passages import chunk_keys
+
+if TYPE_CHECKING:
+    from ragstone.index.follower import IndexFollower
+    from ragstone.ingest.write import Writer
+    from ragstone.models.ports import Embedder
+    from ragstone.store.blobs import Blobs
+    from ragstone.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that does not agree. `store` is rows, vectors, lexical, vector_index or blobs."""
+
+    store: str
+    message: str
+    is_repairable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What was looked at and what was found."""
+
+    document_count: int
+    chunk_count: int
+    problems: tuple[Problem, ...]
+
+
+class Checker:
+    """Compares the truth with itself and with this process's derived indexes."""
+
+    def __init__(
+        self, database: Database, follower: IndexFollower, writer: Writer, embedder: Embedder, blobs: Blobs
+    ) -> None:
+        self._database = database
+        self._follower = follower
+        self._writer = writer
+        self._embedder = embedder
+        self._blobs = blobs
+
+    async def check(self) -> CheckReport:
+        """Look at everything; nothing is changed."""
+        await self._follower.catch_up(await self._database.corpus_version())
+        problems = [Problem("rows", text, is_repairable=False) for text in await integrity_problems(self._database)]
+        async with self._database.read() as connection:
+            rows = await row_problems(connection)
+            bad_vectors = await chunks_with_bad_vectors(connection)
+        problems += [Problem("rows", text, is_repairable=False) for text in rows.problems]
+        problems += [
+            Problem("vectors", f"chunk {chunk.id} of document {chunk.document_id} has no valid vector")
+            for chunk in bad_vectors
+        ]
+        problems += await self._index_problems({chunk.key for chunk in bad_vectors})
+        problems += await self._blob_problems()
+        return CheckReport(rows.document_count, rows.chunk_count, tuple(problems))
+
+    async def repair(self) -> CheckReport:
+        """Embed what has no vector, drop orphaned originals, rebuild the indexes; then check again.
+
+        Broken rows and lost originals cannot be repaired: they stay in the report.
+        """
+        await self._embed_again()
+        async with self._database.write() as connection:
+            used = await self._blobs_in_use(await blob_names(connection))
+            for name in await to_thread.run_sync(lambda: list(self._blobs.names())):
+                if name not in used:
+                    await to_thread.run_sync(self._blobs.remove, name)
+        await self._follower.rebuild()
+        return await self.check()
+
+    async def _embed_again(self) -> None:
+        async with self._database.read() as connection:
+            broken = await chunks_with_bad_vectors(connection)
+            collections = {collection.id: collection for collection in await all_collections(connection)}
+        if not broken:
+            return
+        for collection_id in {chunk.collection_id for chunk in broken}:
+            check_model(collections[collection_id], self._embedder)
+        texts = [embedding_text(chunk.title, chunk.heading_path, chunk.text) for chunk in broken]
+        rows = np.ascontiguousarray(await self._embedder.embed_passages(texts), dtype="<f4")
+        async with self._writer.change() as change:
+            await store_vectors(change.connection, [(chunk.key, row.tobytes()) for chunk, row in zip(broken, rows, strict=True)])
+            for chunk in broken:
+                change.touch(chunk.collection_id, [chunk.document_key])
+
+    async def _index_problems(self, without_vector: set[int]) -> list[Problem]:
+        found: list[Problem] = []
+        held = await to_thread.run_sync(self._follower.index_keys)
+        async with self._database.read() as connection:
+            for collection in await all_collections(connection):
+                true_keys = await chunk_keys(connection, collection.id)
+                lexical, vector = held.get(collection.id, (None, set()))
+                found += _difference("lexical", collection.name, true_keys, lexical)
+                found += _difference("vector_index", collection.name, true_keys - without_vector, vector)
+        return found
+
+    async def _blob_problems(self) -> list[Problem]:
+        async with self._database.read() as connection:
+            named = await blob_names(connection)
+        used = await self._blobs_in_use(named)
+        return await to_thread.run_sync(self._compare_blobs, sorted(named), used)
+
+    async def _blobs_in_use(self, named: set[str]) -> set[str]:
+        async with self._database.read() as connection:
+            waiting = await unfinished_jobs(connection)
+        return named | {str(payload["blob"]) for _, payload in waiting}
+
+    def _compare_blobs(self, named: Sequence[str], used: set[str]) -> list[Problem]:
+        damaged = [
+            Problem("blobs", f"original {name} is missing or damaged", is_repairable=False)
+            for name in named
+            if not self._blobs.is_whole(name)
+        ]
+        orphans = [
+            Problem("blobs", f"original {name} belongs to no document")
+            for name in self._blobs.names()
+            if name not in used
+        ]
+        return damaged + orphans
+
+
+def _difference(store: str, collection: str, true_keys: set[int], held: set[int] | None) -> list[Problem]:
+    if held is None:
+        return [Problem(store, f"collection {collection!r} has no {store} index")]
+    missing, foreign = len(true_keys - held), len(held - true_keys)
+    if not missing and not foreign:
+        return []
+    return [
+        Problem(store, f"collection {collection!r}: {missing} chunks missing, {foreign} that the rows do not know")
+    ]
+
+

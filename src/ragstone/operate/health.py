@@ -1,0 +1,104 @@
+"""Is the product well: every dependency looked at side by side, never loading a model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import anyio
+
+from ragstone.errors import RagstoneError
+from ragstone.models.unavailable import UnavailableEmbedder
+
+if TYPE_CHECKING:
+    from ragstone.index.follower import IndexFollower
+    from ragstone.models.ports import Embedder, Generator
+    from ragstone.store.database import Database
+
+LIMIT_S = 0.05
+
+Status = Literal["ok", "degraded", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentHealth:
+    """One dependency: how it is, how long the look took, and what to know about it."""
+
+    name: str
+    status: Status
+    latency_ms: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """The whole: `failed` when the truth does not answer, `degraded` when anything else is wrong."""
+
+    status: Status
+    corpus_version: int
+    components: tuple[ComponentHealth, ...]
+
+
+class Health:
+    """Looks at the parts of this process."""
+
+    def __init__(
+        self, database: Database, follower: IndexFollower, embedder: Embedder, generator: Generator | None
+    ) -> None:
+        self._database = database
+        self._follower = follower
+        self._embedder = embedder
+        self._generator = generator
+
+    async def report(self) -> HealthReport:
+        """How everything is, within about `LIMIT_S`."""
+        looks: dict[str, Callable[[], Awaitable[tuple[Status, str]]]] = {
+            "store": self._store,
+            "indexes": self._indexes,
+            "embedder": self._embedding,
+            "generator": self._generation,
+        }
+        found: dict[str, ComponentHealth] = {}
+
+        async def look(name: str) -> None:
+            began = time.perf_counter()
+            status, detail = await _within_limit(looks[name])
+            found[name] = ComponentHealth(name, status, round((time.perf_counter() - began) * 1000, 3), detail)
+
+        async with anyio.create_task_group() as group:
+            for name in looks:
+                group.start_soon(look, name)
+        components = tuple(found[name] for name in looks)
+        status: Status = "ok" if all(part.status == "ok" for part in components) else "degraded"
+        if found["store"].status == "failed":
+            status = "failed"
+        return HealthReport(status, self._follower.applied_version, components)
+
+    async def _store(self) -> tuple[Status, str]:
+        return "ok", f"version {await self._database.corpus_version()}"
+
+    async def _indexes(self) -> tuple[Status, str]:
+        broken = self._follower.broken_collections()
+        if broken:
+            return "degraded", f"no lexical index for {', '.join(broken)}"
+        return "ok", f"applied version {self._follower.applied_version}"
+
+    async def _embedding(self) -> tuple[Status, str]:
+        if isinstance(self._embedder, UnavailableEmbedder):
+            return "degraded", self._embedder.reason
+        return "ok", f"{self._embedder.model_id}@{self._embedder.revision}"
+
+    async def _generation(self) -> tuple[Status, str]:
+        return "ok", "none: answers are extractive" if self._generator is None else self._generator.model
+
+
+async def _within_limit(look: Callable[[], Awaitable[tuple[Status, str]]]) -> tuple[Status, str]:
+    try:
+        with anyio.fail_after(LIMIT_S):
+            return await look()
+    except TimeoutError:
+        return "failed", f"no answer within {LIMIT_S * 1000:g} ms"
+    except RagstoneError as error:
+        return "failed", error.message

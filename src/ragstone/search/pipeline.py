@@ -1,0 +1,262 @@
+"""understand > lexical + dense > fuse > hydrate > trim, at one corpus version."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import anyio
+
+from ragstone.config import SearchSettings
+from ragstone.deadline import Deadline
+from ragstone.errors import CollectionNotFound, DeadlineExceeded, DependencyFailed, ModelMismatch, RagstoneError
+from ragstone.search.fuse import fuse, interleave
+from ragstone.search.understand import default_weights, normalise_query
+from ragstone.store.passages import Hydrated, HydratedChunk, hydrate, matching_documents
+from ragstone.types import (
+    Candidate,
+    ChunkKey,
+    Collection,
+    CollectionId,
+    Hit,
+    ScoreBreakdown,
+    SearchRequest,
+    SearchResult,
+    Vector,
+    Weights,
+)
+
+if TYPE_CHECKING:
+    from ragstone.index.follower import IndexFollower
+    from ragstone.models.ports import Embedder
+    from ragstone.store.database import Database
+    from ragstone.telemetry.stages import StageTimer
+
+MOST_ATTEMPTS = 8
+OVERFETCH = 4
+"""Candidates hydrated beyond top_k, so that one that went away rarely costs a second read."""
+
+Allowed = Mapping[CollectionId, Set[int] | None]
+Ranked = Sequence[tuple[ChunkKey, ScoreBreakdown]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A request after understanding: what each leg is asked."""
+
+    request: SearchRequest
+    collections: tuple[Collection, ...]
+    weights: Weights
+    allowed: Allowed
+    depth: int
+
+
+@dataclass(slots=True)
+class _Legs:
+    """What the legs gave; a failed leg is empty and has its reason."""
+
+    found: dict[str, list[Candidate]]
+    failures: dict[str, RagstoneError]
+
+
+class SearchPipeline:
+    """Answers search requests over the indexes of this process."""
+
+    def __init__(
+        self,
+        database: Database,
+        follower: IndexFollower,
+        embedder: Embedder,
+        settings: SearchSettings,
+        query_max_chars: int,
+    ) -> None:
+        self._database = database
+        self._follower = follower
+        self._embedder = embedder
+        self._settings = settings
+        self._query_max_chars = query_max_chars
+
+    async def run(self, request: SearchRequest, deadline: Deadline, timer: StageTimer) -> SearchResult:
+        """Search; the result's `corpus_version` was applied before any leg was asked.
+
+        Raises:
+            InvalidRequest: the query is empty or too long.
+            CollectionNotFound: a named collection does not exist.
+            DependencyFailed: no leg that the mode asks for gave an answer.
+            DeadlineExceeded: the time is used up.
+        """
+        request = replace(request, query=normalise_query(request.query, self._query_max_chars))
+        depth = max(self._settings.candidates, request.top_k + OVERFETCH)
+        for _ in range(MOST_ATTEMPTS):
+            deadline.check("search")
+            collections = await self._resolve(request)
+            version = self._follower.corpus_version(collection.id for collection in collections)
+            plan = await self._plan(request, collections, depth, timer)
+            legs = await self._ask_legs(plan, deadline, timer)
+            with timer.stage("fuse"):
+                ranked = self._fuse(plan, legs)
+            with timer.stage("hydrate"):
+                hydrated, is_complete = await self._hydrate(plan, ranked)
+            if await self._caught_up(hydrated, is_complete=is_complete):
+                continue
+            if self._is_short(plan, hydrated, ranked):
+                depth *= 4
+                continue
+            break
+        hits = _trim(ranked, hydrated.chunks, request.top_k)
+        degraded = tuple(f"{leg}:{_reason(error)}" for leg, error in sorted(legs.failures.items()))
+        return SearchResult(hits, version, degraded, timer.timings_ms())
+
+    async def _resolve(self, request: SearchRequest) -> tuple[Collection, ...]:
+        tenant_id = request.principal.tenant_id
+        names = tuple(dict.fromkeys(request.collections))
+        known = self._follower.collections_of(tenant_id)
+        if any(name not in known for name in names):
+            await self._follower.catch_up(await self._database.corpus_version())
+            known = self._follower.collections_of(tenant_id)
+        for name in names:
+            if name not in known:
+                raise CollectionNotFound(name, tuple(sorted(known)))
+        return tuple(known[name] for name in names)
+
+    async def _plan(
+        self, request: SearchRequest, collections: tuple[Collection, ...], depth: int, timer: StageTimer
+    ) -> _Plan:
+        configured = Weights(self._settings.lexical_weight, self._settings.dense_weight)
+        weights = request.weights or default_weights(
+            request.query, collections, self._embedder.languages, configured
+        )
+        allowed: dict[CollectionId, Set[int] | None] = {collection.id: None for collection in collections}
+        if request.filters is not None:
+            with timer.stage("filter"):
+                async with self._database.read() as connection:
+                    for collection in collections:
+                        allowed[collection.id] = await matching_documents(
+                            connection, request.principal, collection.id, request.filters
+                        )
+        return _Plan(request, collections, weights, allowed, depth)
+
+    async def _ask_legs(self, plan: _Plan, deadline: Deadline, timer: StageTimer) -> _Legs:
+        asked: dict[str, Callable[[], Awaitable[list[Candidate]]]] = {}
+        if plan.request.mode != "dense" and (plan.weights.lexical > 0 or plan.request.mode == "lexical"):
+            asked["lexical"] = lambda: self._lexical(plan)
+        if plan.request.mode != "lexical" and (plan.weights.dense > 0 or plan.request.mode == "dense"):
+            asked["dense"] = lambda: self._dense(plan, deadline, timer)
+        legs = _Legs({}, {})
+
+        async def ask(name: str) -> None:
+            try:
+                with timer.stage(name), anyio.fail_after(deadline.at_most(self._settings.leg_timeout_s)):
+                    legs.found[name] = await asked[name]()
+            except TimeoutError:
+                limit = self._settings.leg_timeout_s
+                legs.failures[name] = DeadlineExceeded(f"The {name} leg took longer than its {limit:g} s.")
+            except (DependencyFailed, DeadlineExceeded, ModelMismatch) as error:
+                legs.failures[name] = error
+
+        async with anyio.create_task_group() as group:
+            for name in asked:
+                group.start_soon(ask, name)
+        if asked and not legs.found:
+            raise next(iter(legs.failures.values()))
+        return legs
+
+    async def _lexical(self, plan: _Plan) -> list[Candidate]:
+        legs = [
+            await self._follower.search_lexical(
+                collection.id, plan.request.query, plan.depth, plan.allowed[collection.id]
+            )
+            for collection in plan.collections
+        ]
+        return interleave(legs, plan.depth)
+
+    async def _dense(self, plan: _Plan, deadline: Deadline, timer: StageTimer) -> list[Candidate]:
+        with timer.stage("embed_query"):
+            vector: Vector = await self._embedder.embed_query(plan.request.query, deadline)
+        for collection in plan.collections:
+            check_model(collection, self._embedder)
+        legs = [
+            await self._follower.search_dense(collection.id, vector, plan.depth, plan.allowed[collection.id])
+            for collection in plan.collections
+        ]
+        return interleave(legs, plan.depth)
+
+    def _fuse(self, plan: _Plan, legs: _Legs) -> Ranked:
+        weights = plan.weights if plan.request.mode == "hybrid" else Weights()
+        return fuse(
+            legs.found.get("lexical", []), legs.found.get("dense", []), weights, self._settings.rrf_k
+        )
+
+    async def _hydrate(self, plan: _Plan, ranked: Ranked) -> tuple[Hydrated, bool]:
+        """Read the best candidates; all of them when the first page lost too many to fill top_k."""
+        ids = [collection.id for collection in plan.collections]
+        keys = [key for key, _ in ranked]
+        page = keys[: plan.request.top_k + OVERFETCH]
+        principal = plan.request.principal
+        async with self._database.read() as connection:
+            hydrated = await hydrate(connection, principal, ids, page)
+            is_complete = len(hydrated.chunks) == len(page)
+            if len(hydrated.chunks) < min(plan.request.top_k, len(keys)):
+                hydrated = await hydrate(connection, principal, ids, keys)
+        return hydrated, is_complete
+
+    async def _caught_up(self, hydrated: Hydrated, *, is_complete: bool) -> bool:
+        """Catch up when the answer may be wrong without: then search again.
+
+        Other processes' changes are always waited for. Our own that are not acknowledged yet only matter
+        when a candidate was lost to one: its document may have other text by now.
+        """
+        newer = hydrated.store_version > self._follower.applied_version
+        if not newer or (is_complete and not self._follower.is_behind_others(hydrated.store_version)):
+            return False
+        await self._follower.catch_up(hydrated.store_version)
+        return True
+
+    def _is_short(self, plan: _Plan, hydrated: Hydrated, ranked: Ranked) -> bool:
+        """Whether invisible candidates left fewer than top_k hits while the indexes hold more to ask for."""
+        is_cut_off = len(ranked) >= plan.depth
+        return len(hydrated.chunks) < plan.request.top_k and is_cut_off
+
+
+def check_model(collection: Collection, embedder: Embedder) -> None:
+    """Go on only when the collection's vectors are of the configured model.
+
+    Raises:
+        ModelMismatch: naming both and the fix.
+    """
+    if (collection.model_id, collection.model_revision) != (embedder.model_id, embedder.revision):
+        raise ModelMismatch(
+            f"Collection {collection.name!r} holds vectors of {collection.model_id}@{collection.model_revision}, "
+            f"but the configured model is {embedder.model_id}@{embedder.revision}. "
+            "Configure that model again (models.embedding_path), or add the documents to a new collection."
+        )
+
+
+def _trim(ranked: Ranked, chunks: Mapping[ChunkKey, HydratedChunk], top_k: int) -> tuple[Hit, ...]:
+    live = [(key, scores) for key, scores in ranked if key in chunks]
+    return tuple(_hit(chunks[key], scores) for key, scores in live[:top_k])
+
+
+def _hit(chunk: HydratedChunk, scores: ScoreBreakdown) -> Hit:
+    return Hit(
+        chunk_key=chunk.key,
+        chunk_id=chunk.id,
+        document_id=chunk.document_id,
+        collection=chunk.collection,
+        title=chunk.title,
+        source=chunk.source,
+        text=chunk.text,
+        score=scores.fused,
+        span=chunk.span,
+        page=chunk.page,
+        section=chunk.heading_path,
+        metadata=chunk.metadata,
+        scores=scores,
+    )
+
+
+def _reason(error: RagstoneError) -> str:
+    if isinstance(error, DeadlineExceeded):
+        return "timeout"
+    return "model_mismatch" if isinstance(error, ModelMismatch) else "failed"

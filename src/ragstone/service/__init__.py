@@ -1,0 +1,1 @@
+"""What doors may ask for, one file per area; delegation only."""

@@ -1,0 +1,262 @@
+"""Documents and collections: add, replace, edit, remove, list, read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from uuid6 import uuid7
+
+from ragstone.deadline import Deadline
+from ragstone.errors import ChunkNotFound, CollectionNotFound, DocumentNotFound, InvalidRequest
+from ragstone.ingest.pipeline import IngestPipeline, IngestRequest
+from ragstone.store.collections import create_collection, list_collections, remove_collection, require_collection
+from ragstone.store.documents import (
+    blob_names,
+    edit_document,
+    find_by_id,
+    get_document,
+    list_documents,
+    remove_document,
+    states_of,
+)
+from ragstone.store.passages import find_chunk, read_passage
+from ragstone.telemetry.stages import StageTimer
+from ragstone.types import (
+    LOCAL_OWNER,
+    ChunkingSpec,
+    Collection,
+    Document,
+    DocumentId,
+    Filter,
+    Metadata,
+    Passage,
+    Principal,
+    Span,
+    Written,
+)
+
+if TYPE_CHECKING:
+    from ragstone.ingest.write import Writer
+    from ragstone.store.database import Database
+    from ragstone.telemetry.metrics import Metrics
+
+LARGEST_PAGE = 200
+LARGEST_PASSAGE = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """Documents in the order they came in; `next_cursor` is None on the last page."""
+
+    documents: tuple[Document, ...]
+    next_cursor: str | None
+
+
+class DocumentService:
+    """Everything about stored documents."""
+
+    def __init__(self, database: Database, writer: Writer, pipeline: IngestPipeline, metrics: Metrics) -> None:
+        self._database = database
+        self._writer = writer
+        self._pipeline = pipeline
+        self._metrics = metrics
+
+    async def add(self, request: IngestRequest, deadline: Deadline) -> Written:
+        """Take a document in, or replace the one it names; searchable when this returns.
+
+        Raises:
+            DocumentRejected: it cannot be taken in; nothing was stored.
+            DocumentNotFound: `request.document_id` names no live document.
+        """
+        timer = StageTimer("ingest", self._metrics.observe_stage)
+        written = await self._pipeline.run(request, deadline, timer)
+        self._metrics.documents_written.labels(written.status).inc()
+        return written
+
+    async def edit(
+        self, document_id: DocumentId, title: str | None, metadata: Metadata | None, principal: Principal = LOCAL_OWNER
+    ) -> Document:
+        """Change title or metadata without embedding anything.
+
+        Raises:
+            DocumentNotFound: no live document has this id.
+        """
+        async with self._writer.change() as change:
+            old = await find_by_id(change.connection, principal, document_id)
+            if old is None:
+                raise DocumentNotFound(document_id)
+            fresh = old.metadata if metadata is None else metadata
+            await edit_document(change.connection, old.key, old.title if title is None else title, fresh)
+            change.touch(old.collection_id, [old.key])
+        return await self.get(document_id, principal)
+
+    async def remove(self, document_id: DocumentId, principal: Principal = LOCAL_OWNER) -> Written:
+        """Remove a document: when this returns, its text is unreachable.
+
+        Raises:
+            DocumentNotFound: no live document has this id.
+        """
+        async with self._writer.change() as change:
+            old = await find_by_id(change.connection, principal, document_id)
+            if old is None:
+                raise DocumentNotFound(document_id)
+            await remove_document(change.connection, old.key)
+            change.touch(old.collection_id, [old.key])
+        if old.blob_sha256 is not None:
+            await self._pipeline.drop_unused_blob(old.blob_sha256)
+        self._metrics.documents_written.labels("removed").inc()
+        return Written("removed", old.id, old.version, old.chunk_count, old.collection, change.version)
+
+    async def remove_matching(
+        self, collection: str, filter_: Filter, principal: Principal = LOCAL_OWNER
+    ) -> tuple[int, int]:
+        """Remove every document of a collection that a filter matches; how many, and the corpus version.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
+        async with self._writer.change() as change:
+            found = await require_collection(change.connection, principal.tenant_id, collection)
+            states = await states_of(change.connection, principal, found.id, filter_)
+            for state in states:
+                await remove_document(change.connection, state.key)
+            if states:
+                change.touch(found.id, [state.key for state in states])
+        await self._drop_blobs({state.blob_sha256 for state in states if state.blob_sha256 is not None})
+        self._metrics.documents_written.labels("removed").inc(len(states))
+        return len(states), change.version or await self._database.corpus_version()
+
+    async def get(self, document_id: DocumentId, principal: Principal = LOCAL_OWNER) -> Document:
+        """One document without its text.
+
+        Raises:
+            DocumentNotFound: no live document has this id.
+        """
+        async with self._database.read() as connection:
+            found = await get_document(connection, principal, document_id)
+        if found is None:
+            raise DocumentNotFound(document_id)
+        return found
+
+    async def list(
+        self,
+        collection: str | None = None,
+        *,
+        filter_: Filter | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+        principal: Principal = LOCAL_OWNER,
+    ) -> DocumentPage:
+        """A page of documents, oldest first.
+
+        Raises:
+            InvalidRequest: a cursor that this server did not give, or a limit out of range.
+            CollectionNotFound: there is no such collection.
+        """
+        if not 1 <= limit <= LARGEST_PAGE:
+            raise InvalidRequest(f"limit is {limit}; it must lie between 1 and {LARGEST_PAGE}.", limit=limit)
+        after = _after(cursor)
+        async with self._database.read() as connection:
+            found = None
+            if collection is not None:
+                found = (await require_collection(connection, principal.tenant_id, collection)).id
+            documents = await list_documents(
+                connection, principal, collection_id=found, filter_=filter_, after=after, limit=limit + 1
+            )
+        page = documents[:limit]
+        return DocumentPage(tuple(page), str(page[-1].key) if len(documents) > limit else None)
+
+    async def read(
+        self, document_id: DocumentId, span: Span | None = None, principal: Principal = LOCAL_OWNER
+    ) -> Passage:
+        """Characters of a document: all of it, or a span cut to its length.
+
+        Raises:
+            DocumentNotFound: no live document has this id.
+            InvalidRequest: the span ends before it starts, or is longer than `LARGEST_PASSAGE`.
+        """
+        wanted = span or Span(0, LARGEST_PASSAGE)
+        if wanted.end < wanted.start or wanted.start < 0:
+            raise InvalidRequest(f"A span from {wanted.start} to {wanted.end} holds nothing; give 0 <= start <= end.")
+        if wanted.end - wanted.start > LARGEST_PASSAGE:
+            raise InvalidRequest(f"At most {LARGEST_PASSAGE} characters are read at once; ask for smaller spans.")
+        async with self._database.read() as connection:
+            passage = await read_passage(connection, principal, document_id, wanted)
+        if passage is None:
+            raise DocumentNotFound(document_id)
+        return passage
+
+    async def read_around(
+        self, chunk_id: str, context_chars: int = 500, principal: Principal = LOCAL_OWNER
+    ) -> Passage:
+        """The chunk with up to `context_chars` characters before and after it.
+
+        Raises:
+            ChunkNotFound: no live chunk has this id.
+        """
+        async with self._database.read() as connection:
+            chunk = await find_chunk(connection, principal, chunk_id)
+        if chunk is None:
+            raise ChunkNotFound(chunk_id)
+        span = Span(max(0, chunk.span.start - context_chars), chunk.span.end + context_chars)
+        return await self.read(chunk.document_id, span, principal)
+
+    async def collections(self, principal: Principal = LOCAL_OWNER) -> Sequence[Collection]:
+        """The tenant's collections with counts, by name."""
+        async with self._database.read() as connection:
+            return await list_collections(connection, principal.tenant_id)
+
+    async def collection(self, name: str, principal: Principal = LOCAL_OWNER) -> Collection:
+        """One collection with counts.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
+        found = {collection.name: collection for collection in await self.collections(principal)}
+        if name not in found:
+            raise CollectionNotFound(name, tuple(found))
+        return found[name]
+
+    async def create_collection(
+        self, name: str, language: str = "en", chunking: ChunkingSpec | None = None, principal: Principal = LOCAL_OWNER
+    ) -> Collection:
+        """Make a collection, or return the one that has the name (its settings stay as they are)."""
+        planned = self._pipeline.new_collection(principal, name, language, chunking)
+        async with self._writer.change() as change:
+            made = await create_collection(change.connection, planned)
+            if made.id == planned.id:
+                change.collections[made.id] = "created"
+        return replace(made, version=change.version or made.version)
+
+    async def remove_collection(self, name: str, principal: Principal = LOCAL_OWNER) -> int:
+        """Remove a collection with all its documents; the corpus version after it.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
+        async with self._writer.change() as change:
+            found = await require_collection(change.connection, principal.tenant_id, name)
+            blobs = await blob_names(change.connection, found.id)
+            await remove_collection(change.connection, found.id)
+            change.collections[found.id] = "dropped"
+        await self._drop_blobs(blobs)
+        return change.version
+
+    async def _drop_blobs(self, names: set[str]) -> None:
+        for name in sorted(names):
+            await self._pipeline.drop_unused_blob(name)
+
+
+def new_document_id() -> DocumentId:
+    """An id for a document that is yet to come."""
+    return DocumentId(str(uuid7()))
+
+
+def _after(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not cursor.isdecimal():
+        raise InvalidRequest(f"{cursor!r} is not a cursor; use the next_cursor of the page before.", cursor=cursor)
+    return int(cursor)

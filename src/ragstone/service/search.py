@@ -1,0 +1,39 @@
+"""Searching, with timings and counts to the metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ragstone.config import SearchSettings
+from ragstone.deadline import Deadline
+from ragstone.search.pipeline import SearchPipeline
+from ragstone.telemetry.stages import StageTimer
+
+if TYPE_CHECKING:
+    from ragstone.telemetry.metrics import Metrics
+    from ragstone.types import SearchRequest, SearchResult
+
+
+class SearchService:
+    """Answers search requests."""
+
+    def __init__(self, pipeline: SearchPipeline, settings: SearchSettings, metrics: Metrics) -> None:
+        self._pipeline = pipeline
+        self._settings = settings
+        self._metrics = metrics
+
+    async def search(self, request: SearchRequest, deadline: Deadline | None = None) -> SearchResult:
+        """Search; without a deadline `search.timeout_s` holds.
+
+        Raises:
+            InvalidRequest: the query is empty or too long.
+            CollectionNotFound: a named collection does not exist.
+            DependencyFailed: no leg that the mode asks for gave an answer.
+        """
+        timer = StageTimer("search", self._metrics.observe_stage)
+        limit = deadline or Deadline.after(self._settings.timeout_s)
+        result = await self._pipeline.run(request, limit, timer)
+        self._metrics.corpus_version.set(result.corpus_version)
+        for part in result.degraded:
+            self._metrics.degraded.labels(part).inc()
+        return result

@@ -1,0 +1,153 @@
+"""Uploads that outlive their request: a job row, the original kept, work in the background."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import anyio
+import structlog
+from anyio import to_thread
+from uuid6 import uuid7
+
+from ragstone.deadline import Deadline
+from ragstone.errors import RagstoneError
+from ragstone.ingest.pipeline import IngestRequest
+from ragstone.store.jobs import create_job, finish_job, get_job, unfinished_jobs
+from ragstone.types import DocumentId, Job, JobId, Metadata, Principal, RawFile, TenantId, Written
+
+if TYPE_CHECKING:
+    from ragstone.service.documents import DocumentService
+    from ragstone.store.blobs import Blobs
+    from ragstone.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An upload that goes on in the background."""
+
+    job_id: JobId
+    document_id: DocumentId
+    name: str
+
+
+class UploadService:
+    """Takes files in, in the background when they take longer than their caller waits."""
+
+    def __init__(self, database: Database, documents: DocumentService, blobs: Blobs) -> None:
+        self._database = database
+        self._documents = documents
+        self._blobs = blobs
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def upload(self, request: IngestRequest, wait_s: float) -> Written | Accepted:
+        """Take a file in; after `wait_s` seconds it becomes a job and goes on by itself.
+
+        Raises:
+            DocumentRejected: it cannot be taken in; nothing was stored.
+        """
+        new_id = request.document_id or DocumentId(str(uuid7()))
+        request = replace(request, new_id=new_id)
+        work = asyncio.create_task(self._documents.add(request, Deadline.never()))
+        try:
+            done, _ = await asyncio.wait([work], timeout=wait_s)
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
+        if done:
+            return work.result()
+        with anyio.CancelScope(shield=True):
+            job_id = await self._keep(request, new_id)
+        self._follow(job_id, new_id, work)
+        return Accepted(job_id, new_id, request.file.name)
+
+    async def job(self, job_id: JobId, tenant_id: TenantId) -> Job:
+        """How an upload is doing.
+
+        Raises:
+            JobNotFound: there is no such job.
+        """
+        async with self._database.read() as connection:
+            return await get_job(connection, tenant_id, job_id)
+
+    async def resume(self) -> None:
+        """Begin again what a stopped process left unfinished."""
+        async with self._database.read() as connection:
+            left = await unfinished_jobs(connection)
+        for job, payload in left:
+            work = asyncio.create_task(self._again(job, payload))
+            self._follow(job.id, job.document_id, work)
+
+    async def aclose(self, grace_s: float) -> None:
+        """Give work in the background `grace_s` seconds, then leave it to the next start."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=grace_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _keep(self, request: IngestRequest, document_id: DocumentId) -> JobId:
+        job_id = JobId(str(uuid7()))
+        blob = await to_thread.run_sync(self._blobs.put, request.file.content)
+        payload = _payload(request, blob)
+        async with self._database.write() as connection:
+            await create_job(connection, job_id, request.principal.tenant_id, document_id, request.file.name, payload)
+        return job_id
+
+    async def _again(self, job: Job, payload: Metadata) -> Written:
+        content = await to_thread.run_sync(self._blobs.get, str(payload["blob"]))
+        request = _request(job, payload, content)
+        return await self._documents.add(request, Deadline.never())
+
+    def _follow(self, job_id: JobId, document_id: DocumentId, work: asyncio.Task[Written]) -> None:
+        task = asyncio.create_task(self._finish(job_id, document_id, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _finish(self, job_id: JobId, document_id: DocumentId, work: asyncio.Task[Written]) -> None:
+        error = None
+        try:
+            document_id = (await work).document_id
+        except RagstoneError as failure:
+            error = (failure.code, failure.message)
+        except Exception:
+            log.exception("upload_failed", job_id=job_id)
+            error = ("internal", "Ragstone failed on this file; the log of the server has the details.")
+        async with self._database.write() as connection:
+            await finish_job(connection, job_id, document_id, error)
+
+
+def _payload(request: IngestRequest, blob: str) -> Metadata:
+    return {
+        "blob": blob,
+        "name": request.file.name,
+        "media_type": request.file.media_type,
+        "collection": request.collection,
+        "title": request.title,
+        "source": request.source,
+        "metadata": dict(request.metadata),
+        "tenant_id": request.principal.tenant_id,
+        "replaces": request.document_id,
+    }
+
+
+def _request(job: Job, payload: Metadata, content: bytes) -> IngestRequest:
+    metadata = payload["metadata"]
+    return IngestRequest(
+        file=RawFile(content, str(payload["name"]), _text(payload["media_type"])),
+        collection=str(payload["collection"]),
+        title=_text(payload["title"]),
+        source=_text(payload["source"]),
+        metadata=metadata if isinstance(metadata, dict) else {},
+        document_id=job.document_id if payload["replaces"] else None,
+        new_id=job.document_id,
+        principal=Principal(TenantId(str(payload["tenant_id"]))),
+        is_original_kept=True,
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

@@ -50,9 +50,9 @@ def decode(content: bytes, declared: str | None = None) -> DecodedText:
     for mark, encoding in _BOMS:
         if content.startswith(mark):
             return _decode_leniently(content[len(mark) :], encoding)
-    for encoding in (declared, "utf-8" if b"\x00" not in content else None):
-        if encoding and (text := _decode_strictly(content, encoding)) is not None:
-            return DecodedText(text, encoding)
+    for known in (declared, "utf-8" if b"\x00" not in content else None):
+        if known and (text := _decode_strictly(content, known)) is not None:
+            return DecodedText(text, known)
     return _decode_leniently(content, _utf16_by_nul_bytes(content) or _detect(content))
 
 

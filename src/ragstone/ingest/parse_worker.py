@@ -18,7 +18,7 @@ import msgspec
 from ragstone.errors import BrokenDocument, DocumentRejected
 from ragstone.ingest.extraction import Begun, Extraction, ParseRequest, Rejection, Reply, Walls
 from ragstone.ingest.process_walls import die_with_parent, leave_network, limit_resources
-from ragstone.ingest.refusals import check_before_parsing, over_limit
+from ragstone.ingest.refusals import broken, check_before_parsing, over_limit
 from ragstone.ingest.xberg_parser import Progress, extract_with_xberg
 
 _LENGTH = struct.Struct(">Q")
@@ -79,10 +79,12 @@ def _reply(request: ParseRequest, on_progress: Progress) -> Extraction | Rejecti
     except DocumentRejected as refused:
         return Rejection(refused.code, refused.message)
     except MemoryError:
-        refused = over_limit(request.name, "needs more memory than parsing may take", "ingest.parse_memory_mb")
-        return Rejection(refused.code, refused.message)
+        what = "needs more memory than parsing may take"
+        wall = over_limit(request.name, what, "ingest.parse_memory_mb")
+        return Rejection(wall.code, wall.message)
     except Exception as error:  # noqa: BLE001 - the loop of a worker: one document must not cost the next
-        return Rejection(BrokenDocument.code, f"{request.name!r} cannot be read: {type(error).__name__}: {error}.")
+        failure = broken(request.name, f"{type(error).__name__}: {error}")
+        return Rejection(failure.code, failure.message)
 
 
 def _send(replies: BinaryIO, reply: Reply) -> None:

@@ -31,7 +31,7 @@ _STDERR_TAIL_BYTES = 4096
 _MEMORY_WORDS = (b"memory allocation of", b"MemoryError", b"bad_alloc", b"out of memory", b"Cannot allocate")
 
 
-class ProcessEnded(Exception):
+class ProcessEndedError(Exception):
     """The process went away before it had read the request, so the document is not to blame."""
 
 
@@ -78,8 +78,9 @@ class ParserProcess:
         try:
             self.walls = await self._receive()
         except (anyio.IncompleteRead, anyio.EndOfStream) as error:
-            last_words = self._last_words().decode("utf-8", "replace").strip().splitlines()[-1:]
-            raise NotReady(f"A parser process did not start: {' '.join(last_words) or 'no reason given'}.") from error
+            lines = self._last_words().decode("utf-8", "replace").strip().splitlines()
+            reason = lines[-1] if lines else "no reason given"
+            raise NotReady(f"A parser process did not start: {reason}.") from error
 
     @property
     def is_running(self) -> bool:
@@ -90,7 +91,7 @@ class ParserProcess:
         """What the process makes of one file.
 
         Raises:
-            ProcessEnded: it was gone before it read the request.
+            ProcessEndedError: it was gone before it read the request.
             ParserLimitExceeded: the wall clock or the memory wall; the process must then be killed.
             BrokenDocument: the file crashed it.
         """
@@ -113,9 +114,9 @@ class ParserProcess:
             await self._requests.send(frame)
             begun = await self._receive()
         except (anyio.BrokenResourceError, anyio.IncompleteRead, anyio.EndOfStream) as error:
-            raise ProcessEnded from error
+            raise ProcessEndedError from error
         if not isinstance(begun, Begun):
-            raise ProcessEnded
+            raise ProcessEndedError
 
     async def _receive_reply(self, request: ParseRequest) -> Begun | Extraction | Rejection:
         try:

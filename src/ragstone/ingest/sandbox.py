@@ -12,7 +12,7 @@ from ragstone.errors import DeadlineExceeded, NotReady
 from ragstone.ingest.document import document_of
 from ragstone.ingest.extraction import Engine, Extraction, ParseRequest, Rejection
 from ragstone.ingest.limits import ParsingLimits
-from ragstone.ingest.parser_process import ParserProcess, ProcessEnded
+from ragstone.ingest.parser_process import ParserProcess, ProcessEndedError
 from ragstone.ingest.refusals import rejected
 from ragstone.ingest.sniff import sniff
 from ragstone.types import ParsedDocument, RawFile
@@ -75,11 +75,11 @@ class SandboxedParser:
         if process := self._idle.pop() if self._idle else None:
             try:
                 return await self._exchange(process, request)
-            except ProcessEnded:
+            except ProcessEndedError:
                 pass
         try:
             return await self._exchange(await ParserProcess.start(self._limits), request)
-        except ProcessEnded as error:
+        except ProcessEndedError as error:
             raise NotReady("Parser processes end before they read a file; is memory short?") from error
 
     async def _exchange(self, process: ParserProcess, request: ParseRequest) -> Extraction | Rejection:

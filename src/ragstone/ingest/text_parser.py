@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePath
 
@@ -16,6 +15,7 @@ from ragstone.errors import EmptyDocument
 from ragstone.ingest.normalise import decode, normalise
 from ragstone.ingest.sections import markdown_headings, markdown_title, rst_headings, sections_of
 from ragstone.ingest.sniff import FileFormat, sniff
+from ragstone.ingest.table import markdown_table
 from ragstone.types import ParsedDocument, RawFile, SectionSpan, Span
 
 _XML_ENCODING = re.compile(rb"""^\s*<\?xml[^>]{0,200}?encoding=["']([\w.:-]{1,40})["']""")
@@ -83,7 +83,7 @@ def _as_table(document: ParsedDocument) -> ParsedDocument:
     except csv.Error as error:
         warning = f"Not read as a table ({error}); kept as plain text."
         return replace(document, warnings=(*document.warnings, warning))
-    if not rows or max(map(len, rows)) < 2:  # noqa: PLR2004 - one column is a list, not a table
+    if not rows or max(map(len, rows)) < 2:
         return document
     text = markdown_table(rows)
     header = " | ".join(cell for cell in rows[0] if cell)
@@ -103,16 +103,3 @@ def _delimiter(text: str) -> str:
     """
     lines = [line for line in text[:_SNIFFED_CHARS].split("\n")[:_SNIFFED_LINES] if line.strip()]
     return max(_DELIMITERS, key=lambda delimiter: min(line.count(delimiter) for line in lines))
-
-
-def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose first row is the header.
-
-    Short rows stay short: filling them to the widest would let a small file grow without bound.
-    """
-    header, *body = [_table_row(row) for row in rows]
-    return "\n".join([header, "|" + " --- |" * len(rows[0]), *body]) + "\n"
-
-
-def _table_row(row: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import html
+import io
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ragstone.errors import DocumentRejected, EmptyDocument
 from ragstone.ingest.extraction import Extraction, PageUnit, ParseRequest
+from ragstone.ingest.markdown_text import unescaped, without_link_targets
 from ragstone.ingest.normalise import decode
 from ragstone.ingest.refusals import broken, encrypted, over_limit
 
 if TYPE_CHECKING:
-    import xberg
+    from xberg._xberg import ExtractedDocument, PageContent
+    from xberg.options import ExtractionConfig
 
 Progress = Callable[[int, int], None]
 """Called with the number of pages, and of pages that OCR will read."""
@@ -39,17 +42,17 @@ _BOILERPLATE = (
     "nav", "footer", "aside", "noscript", "template", "button", "[hidden]",
     "[role=navigation]", "[role=banner]", "[role=contentinfo]", "[role=search]", "[role=menu]",
     "[class*=cookie]", "[id*=cookie]", "[class*=consent]", "[id*=consent]",
-    "[class*=dropdown]", "[class*=sidebar]", "[class*=breadcrumb]", "[class*=noprint]", "[class*=editsection]",
+    "[class*=dropdown]", "[class*=sidebar]", "[class*=breadcrumb]", "[class*=noprint]",
+    "[class*=editsection]",
 )  # fmt: skip
-_ESCAPE = re.compile(r"\\([!#$%&()*+,\-./:;<=>?@\[\]^_`{}~])")
-_FENCE = re.compile(r" {0,3}(?:`{3,}|~{3,})")
-_IMAGE = re.compile(r"!\[([^\[\]]*)\]\([^()\n]*\)")
-_LINK = re.compile(r"\[([^\[\]]*)\]\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)")
 _HTML_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset=["']?([\w.:-]{1,40})""", re.IGNORECASE)
 _HTML_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{1,1000})", re.IGNORECASE)
 _HEAD_BYTES = 65_536
 _TEXT_LAYER_MIN_CHARS = 8
 """A page with fewer visible characters has no text layer worth the name (a stamp, a page number)."""
+_LISTED_PAGES = 10
+_UNTOLD_WARNINGS = frozenset({"exif", "ocr"})
+"""Sources whose warnings speak of what nobody asked for (camera data, a check of glyph maps)."""
 
 
 def extract_with_xberg(request: ParseRequest, on_progress: Progress) -> Extraction:
@@ -67,14 +70,16 @@ def extract_with_xberg(request: ParseRequest, on_progress: Progress) -> Extracti
             name=request.name,
         )
     on_progress(1 if is_image else _page_count(request), int(is_image))
-    document, texts = _read(request, ocr_pages=[1] if is_image else [])
-    warnings = [f"{warning.source}: {warning.message}" for warning in document.processing_warnings]
-    scanned = _pages_without_text(texts) if request.media_type == _PDF else []
-    if scanned and request.tessdata:
-        on_progress(len(texts), len(scanned))
-        document, texts = _read(request, ocr_pages=scanned)
-    elif scanned:
-        warnings.append(_no_text_layer(scanned))
+    marker = uuid.uuid4().hex  # random: a document must not be able to write its own page breaks
+    document = _extracted(request, _config(request, marker, is_ocr=is_image))
+    texts = _texts(document, request, marker)
+    if request.media_type == _HTML and not texts[0].strip():
+        document = _extracted(request, _config(request, marker, keeps_boilerplate=True))
+        texts = _texts(document, request, marker)
+    told = (w for w in document.processing_warnings if w.source not in _UNTOLD_WARNINGS)
+    warnings = [f"{warning.source}: {warning.message}" for warning in told]
+    if request.media_type == _PDF:
+        warnings += _read_scans(texts, request, on_progress)
     return Extraction(
         texts=tuple(texts),
         unit=_UNIT_BY_MEDIA_TYPE.get(request.media_type),
@@ -85,32 +90,30 @@ def extract_with_xberg(request: ParseRequest, on_progress: Progress) -> Extracti
 
 
 def _page_count(request: ParseRequest) -> int:
+    from xberg import XbergError, _xberg
+
     if request.media_type != _PDF:
         return 0
-    from xberg import _xberg
-
     try:
         return int(_xberg.pdf_page_count(request.content))
-    except (RuntimeError, ValueError):
-        return 0  # a damaged PDF: extraction will say so
+    except (XbergError, RuntimeError, ValueError):
+        return 0  # damaged or encrypted: extraction will say so
 
 
-def _read(request: ParseRequest, ocr_pages: list[int]) -> tuple[xberg.ExtractedDocument, list[str]]:
+def _extracted(request: ParseRequest, config: ExtractionConfig) -> ExtractedDocument:
     import xberg
 
-    marker = uuid.uuid4().hex  # random: a document must not be able to write its own page breaks
     content = _as_utf8(request.content) if request.media_type == _HTML else request.content
     source = xberg.ExtractInput(
         kind="bytes", bytes=content, filename=request.name, mime_type=request.media_type
     )
     try:
-        result = asyncio.run(xberg.extract(source, _config(request, ocr_pages, marker)))
-    except (RuntimeError, ValueError, OSError) as error:
+        result = asyncio.run(xberg.extract(source, config))
+    except (xberg.XbergError, RuntimeError, ValueError, OSError) as error:
         raise _translated(str(error), request.name) from error
     if not result.results:
         raise _translated("; ".join(e.message for e in result.errors) or "no result", request.name)
-    document = result.results[0]
-    return document, _texts(document, request, marker)
+    return result.results[0]
 
 
 def _as_utf8(content: bytes) -> bytes:
@@ -119,7 +122,9 @@ def _as_utf8(content: bytes) -> bytes:
     return b"\xef\xbb\xbf" + decoded.text.encode("utf-8", "replace")
 
 
-def _config(request: ParseRequest, ocr_pages: list[int], marker: str) -> xberg.ExtractionConfig:
+def _config(
+    request: ParseRequest, marker: str, *, is_ocr: bool = False, keeps_boilerplate: bool = False
+) -> ExtractionConfig:
     import xberg
 
     ocr = xberg.OcrConfig(
@@ -131,10 +136,10 @@ def _config(request: ParseRequest, ocr_pages: list[int], marker: str) -> xberg.E
         extraction_timeout_secs=None,
         output_format="markdown",
         escape_markdown=False,
-        disable_ocr=not ocr_pages,
-        ocr=ocr if ocr_pages else None,
+        disable_ocr=not is_ocr,
+        force_ocr=is_ocr,
+        ocr=ocr if is_ocr else None,
         ocr_embedded_images=False,
-        force_ocr_pages=(ocr_pages or None) if request.media_type == _PDF else None,
         pages=xberg.PageConfig(
             extract_pages=True,
             insert_page_markers=request.media_type == _PDF,
@@ -142,16 +147,18 @@ def _config(request: ParseRequest, ocr_pages: list[int], marker: str) -> xberg.E
         ),
         postprocessor=xberg.PostProcessorConfig(enabled=False),
         html_options=xberg.ConversionOptions(
-            exclude_selectors=list(_BOILERPLATE),
+            exclude_selectors=[] if keeps_boilerplate else list(_BOILERPLATE),
             skip_images=True,
             extract_metadata=False,
-            preprocessing=xberg.PreprocessingOptions(preset="aggressive", remove_forms=False),
+            preprocessing=xberg.PreprocessingOptions(
+                enabled=not keeps_boilerplate, preset="aggressive", remove_forms=False
+            ),
         ),
         security_limits=xberg.SecurityLimits(max_archive_size=request.max_unpacked_bytes),
     )
 
 
-def _texts(document: xberg.ExtractedDocument, request: ParseRequest, marker: str) -> list[str]:
+def _texts(document: ExtractedDocument, request: ParseRequest, marker: str) -> list[str]:
     """One Markdown text a page, slide or sheet; one in all for formats without pages."""
     match _UNIT_BY_MEDIA_TYPE.get(request.media_type):
         case "page":
@@ -161,90 +168,97 @@ def _texts(document: xberg.ExtractedDocument, request: ParseRequest, marker: str
         case "sheet" if document.pages:
             return [_sheet(page) for page in document.pages]
     if request.media_type == _HTML:
-        return [_without_link_targets(document.content)]
-    if request.media_type in _MAIL:
-        return [_unescaped(document.content)]
-    return [_unescaped(_IMAGE.sub(r"\1", document.content), only_tables=True)]
+        return [without_link_targets(document.content)]
+    is_escaped = request.media_type in _MAIL or request.media_type.startswith("image/")
+    return [unescaped(document.content, only_tables=not is_escaped)]
 
 
-def _pdf_pages(document: xberg.ExtractedDocument, marker: str) -> list[str]:
+def _pdf_pages(document: ExtractedDocument, marker: str) -> list[str]:
     """By the markers in the text: xberg's byte boundaries belong to another rendering of it (1.3.9)."""
     before, *rest = re.split(rf"<!-- {marker} (\d+) -->", document.content)
     numbers = [int(number) for number in rest[::2]]
     structure = document.metadata.pages
-    count = max([structure.total_count if structure else 0, 1, *numbers])
-    pages = [""] * count
+    pages = [""] * max([structure.total_count if structure else 0, 1, *numbers])
     pages[0] = before
     for number, text in zip(numbers, rest[1::2], strict=True):
-        pages[number - 1] += _unescaped(text, only_tables=True)
+        pages[number - 1] += unescaped(text, only_tables=True)
     return pages
 
 
-def _slide(page: xberg.PageContent) -> str:
-    text = _unescaped(page.content).strip()
+def _slide(page: PageContent) -> str:
+    text = unescaped(page.content).strip()
     notes = (page.speaker_notes or "").strip()
     return f"{text}\n\nNotes: {notes}" if notes and notes not in text else text
 
 
-def _sheet(page: xberg.PageContent) -> str:
+def _sheet(page: PageContent) -> str:
     name = page.sheet_name or f"Sheet {page.page_number}"
-    text = _unescaped(page.content).strip()
+    text = unescaped(page.content).strip()
     return f"## {name}\n\n{text}" if text else ""
 
 
-def _unescaped(markdown: str, *, only_tables: bool = False) -> str:
-    """Without the backslashes that xberg writes even when told not to, so that quotes read as printed.
+def _read_scans(texts: list[str], request: ParseRequest, on_progress: Progress) -> list[str]:
+    """Fill in the pages that have no text layer, or say that there are some."""
+    blank = [n for n, text in enumerate(texts) if len("".join(text.split())) < _TEXT_LAYER_MIN_CHARS]
+    scanned, content = _only_scanned(request.content, blank)
+    if not scanned:
+        return []
+    if request.tessdata is None:
+        return [_no_text_layer(scanned)]
+    on_progress(len(texts), len(scanned))
+    marker = uuid.uuid4().hex
+    part = ParseRequest(content, request.name, _PDF, "xberg", request.tessdata, request.ocr_languages)
+    pages = _pdf_pages(_extracted(part, _config(part, marker, is_ocr=True)), marker)
+    read = [(index, page) for index, page in zip(scanned, pages, strict=False) if page.strip()]
+    for index, page in read:
+        texts[index] = page
+    return [f"Read by OCR, which may err: {_listed([index for index, _ in read])}."] if read else []
 
-    Code fences are left alone, and so is the escaped bar, which a table row needs.
+
+def _only_scanned(content: bytes, candidates: Sequence[int]) -> tuple[list[int], bytes]:
+    """Those of the pages that show anything, and a PDF of them alone.
+
+    OCR on the whole file would read the 600 pages beside the one scan a second time.
     """
-    return "\n".join(
-        line if in_code or (only_tables and not line.startswith("|")) else _image_text(_ESCAPE.sub(r"\1", line))
-        for line, in_code in _lines(markdown)
-    )
+    if not candidates:
+        return [], b""
+    import pypdfium2
+
+    try:
+        source = pypdfium2.PdfDocument(content)
+        scanned = [index for index in candidates if next(source[index].get_objects(max_depth=1), None)]
+        target = pypdfium2.PdfDocument.new()
+        target.import_pages(source, scanned)
+        buffer = io.BytesIO()
+        target.save(buffer)
+    except (pypdfium2.PdfiumError, IndexError):
+        return list(candidates), content
+    return scanned, buffer.getvalue()
 
 
-def _image_text(line: str) -> str:
-    return _IMAGE.sub(r"\1", line) if "![" in line else line
-
-
-def _without_link_targets(markdown: str) -> str:
-    """Link words only: on web pages the addresses outweigh the text (Wikipedia: 3 to 1)."""
-    return "\n".join(
-        line if in_code or "](" not in line else _LINK.sub(r"\1", line) for line, in_code in _lines(markdown)
-    )
-
-
-def _lines(markdown: str) -> Iterator[tuple[str, bool]]:
-    in_code = False
-    for line in markdown.split("\n"):
-        is_fence = bool(_FENCE.match(line))
-        yield line, in_code or is_fence
-        in_code ^= is_fence
-
-
-def _pages_without_text(texts: list[str]) -> list[int]:
-    return [n for n, text in enumerate(texts, 1) if len("".join(text.split())) < _TEXT_LAYER_MIN_CHARS]
-
-
-def _no_text_layer(pages: list[int]) -> str:
-    listed = ", ".join(map(str, pages[:10])) + (", ..." if len(pages) > 10 else "")  # noqa: PLR2004
+def _no_text_layer(pages: Sequence[int]) -> str:
     return (
-        f"No text layer on {len(pages)} page(s): {listed}. To read scans, install Tesseract with its "
-        "language files and set ingest.ocr to auto."
+        f"No text layer: {_listed(pages)}. To read scans, install Tesseract with its language files and "
+        "set ingest.ocr to auto."
     )
 
 
-def _title(document: xberg.ExtractedDocument, request: ParseRequest) -> str | None:
+def _listed(pages: Sequence[int]) -> str:
+    numbers = ", ".join(str(index + 1) for index in pages[:_LISTED_PAGES])
+    return f"page {numbers}" + (f" and {len(pages) - _LISTED_PAGES} more" if pages[_LISTED_PAGES:] else "")
+
+
+def _title(document: ExtractedDocument, request: ParseRequest) -> str | None:
     metadata = document.metadata
     if request.media_type == _HTML:
         found = _HTML_TITLE.search(_as_utf8(request.content)[:_HEAD_BYTES].decode("utf-8", "replace"))
         return html.unescape(found[1]) if found else None
     if request.media_type in _MAIL:
         return metadata.subject or metadata.title
-    return metadata.title
+    return metadata.title or metadata.additional.get("directive_title", "").strip('"') or None
 
 
-def _metadata(document: xberg.ExtractedDocument) -> dict[str, str | list[str]]:
+def _metadata(document: ExtractedDocument) -> dict[str, str | list[str]]:
     source = document.metadata
     email = source.format.email if source.format else None
     found: dict[str, str | list[str] | None] = {
@@ -262,7 +276,7 @@ def _metadata(document: xberg.ExtractedDocument) -> dict[str, str | list[str]]:
 
 
 def _translated(message: str, name: str) -> DocumentRejected:
-    """xberg raises RuntimeError for everything; only its words tell the reasons apart."""
+    """What xberg meant; only the words of its errors tell the reasons apart."""
     words = message.lower()
     if "encrypted" in words or "password" in words:
         return encrypted(name)

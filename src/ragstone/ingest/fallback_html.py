@@ -13,8 +13,6 @@ _BLOCKS = frozenset(
 _HEADINGS = {f"h{level}": "#" * level + " " for level in range(1, 7)}
 _BOILERPLATE_WORDS = ("cookie", "consent", "breadcrumb", "sidebar")
 _VOID = frozenset("br img hr input meta link area base col embed source wbr".split())  # noqa: SIM905
-    {"br", "img", "hr", "input", "meta", "link", "area", "base", "col", "embed", "source", "wbr"}
-)
 
 
 def html_to_markdown(html: str) -> tuple[str | None, str]:

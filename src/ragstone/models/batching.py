@@ -154,6 +154,11 @@ class LocalEmbedder:
         return self._encoder.card.max_tokens
 
     @property
+    def languages(self) -> frozenset[str]:
+        """The languages that the model was trained on."""
+        return frozenset(self._encoder.card.languages)
+
+    @property
     def tokens(self) -> TokenCounter:
         """Counts as the model's tokenizer does."""
         return self._encoder.tokens
@@ -177,10 +182,7 @@ class LocalEmbedder:
     async def embed_passages(self, texts: Sequence[str]) -> Matrix:
         """The vectors of many passages; see `Embedder.embed_passages`."""
         if self._bulk_callers >= self._limits.bulk_callers:
-            raise Overloaded(
-                f"{self._bulk_callers} callers embed passages already; try again in a moment or raise "
-                "models.bulk_callers."
-            )
+            raise Overloaded(f"{self._bulk_callers} callers embed passages already; try again in a moment.")
         if self._is_closed:
             raise _stopping()
         self._bulk_callers += 1

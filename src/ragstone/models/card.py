@@ -23,6 +23,8 @@ class ModelCard:
     max_tokens: int
     size_bytes: int
     """Of the graph file; a file of another size was cut off."""
+    languages: tuple[str, ...] = ("en",)
+    """ISO 639-1 codes of the languages it was trained on."""
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -65,6 +65,11 @@ class CachingEmbedder:
         return self._embedder.max_tokens
 
     @property
+    def languages(self) -> frozenset[str]:
+        """Of the embedder behind."""
+        return self._embedder.languages
+
+    @property
     def tokens(self) -> TokenCounter:
         """Of the embedder behind."""
         return self._embedder.tokens

@@ -32,6 +32,7 @@ class HashEmbedder:
     """
 
     model_id = "hash"
+    languages = frozenset({"en"})
     max_tokens = 256
 
     def __init__(self, dim: int = 64, revision: str = "1") -> None:

@@ -61,6 +61,11 @@ class Embedder(Protocol):
         ...
 
     @property
+    def languages(self) -> frozenset[str]:
+        """ISO 639-1 codes of the languages that the model was trained on."""
+        ...
+
+    @property
     def tokens(self) -> TokenCounter:
         """Counts as this model's tokenizer does."""
         ...

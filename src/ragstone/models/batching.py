@@ -9,17 +9,41 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import anyio
 import numpy as np
 
 from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, Overloaded
-from ragstone.models.encoder import SentenceEncoder
+from ragstone.models.card import ModelCard
 from ragstone.models.ports import EmbedderStatistics
 from ragstone.types import Matrix, TokenCounter, Vector
 
 Encode = Callable[[Sequence[str]], Matrix]
+
+
+class TextEncoder(Protocol):
+    """What is batched: `SentenceEncoder`, in tests something slower and simpler."""
+
+    @property
+    def card(self) -> ModelCard:
+        """Identity and limits of the model."""
+        ...
+
+    @property
+    def tokens(self) -> TokenCounter:
+        """The model's tokenizer."""
+        ...
+
+    @property
+    def runtime(self) -> str:
+        """What runs the model and how."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> Matrix:
+        """`(len(texts), dim)` unit rows; called from two threads at once."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +123,8 @@ class MicroBatcher:
 
     def _finish(self, batch: list[tuple[str, asyncio.Future[Vector]]], done: asyncio.Future[Matrix]) -> None:
         self._running = None
+        if done.cancelled():  # the event loop is being torn down, and the waiting tasks with it
+            return
         error = done.exception()
         for row, (_, future) in enumerate(batch):
             _settle(future, error or done.result()[row].copy())
@@ -115,11 +141,11 @@ def _settle(future: asyncio.Future[Vector], outcome: Vector | BaseException) -> 
 
 
 class LocalEmbedder:
-    """A `SentenceEncoder` as an `Embedder`."""
+    """A synchronous encoder as an `Embedder`."""
 
     def __init__(
         self,
-        encoder: SentenceEncoder,
+        encoder: TextEncoder,
         limits: BatchingLimits | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:

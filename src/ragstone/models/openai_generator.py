@@ -63,14 +63,14 @@ class OpenAIGenerator:
         deadline.check("the answer was generated")
         limit = Deadline.after(deadline.at_most(self._options.timeout_s), deadline.clock)
         chunks = await self._within(limit, self._open(prompt, options))
-        is_finished = False
+        is_begun = is_finished = False
         try:
             while (piece := await self._within(limit, _next_piece(chunks))) is not None:
-                is_finished = is_finished or piece.is_last
+                is_begun, is_finished = True, is_finished or piece.is_last
                 for part in piece.parts:
                     yield part
             if not is_finished:
-                raise self._failed("ended without finishing a chat completion", CHECK_LOG)
+                raise self._cut_off(is_begun)
         finally:
             # A cancelled task, too, must tell the server to stop; it may not hang on that.
             with anyio.move_on_after(CLOSE_LIMIT_S, shield=True):
@@ -155,6 +155,11 @@ class OpenAIGenerator:
             case _:
                 return self._failed(f"failed ({told})", CHECK_LOG)
 
+    def _cut_off(self, is_begun: bool) -> GeneratorFailed:
+        if is_begun:
+            return self._failed("stopped in the middle of its answer", CHECK_LOG)
+        return self._failed("sent something else than a chat completion", CHECK_PATH)
+
     def _slow(self, limit_s: float) -> GeneratorFailed:
         fix = "give the request more time, raise generator.timeout_s, or choose a smaller model"
         return self._failed(f"did not finish within {limit_s:.3g} s", fix)
@@ -202,5 +207,5 @@ def _read(chunk: ChatCompletionChunk) -> _Piece:
     # The sum raises on what is no string: the SDK's types are promises of the server.
     parts: list[Delta | Usage] = [Delta("" + text) for text in texts if text]
     if chunk.usage:
-        parts.append(Usage(int(chunk.usage.prompt_tokens), int(chunk.usage.completion_tokens)))
+        parts.append(Usage(chunk.usage.prompt_tokens or 0, chunk.usage.completion_tokens or 0))
     return _Piece(tuple(parts), any(choice.finish_reason for choice in chunk.choices))

@@ -69,7 +69,9 @@ def _read_html(request: ParseRequest) -> Extraction:
 
 
 def _read_mail(request: ParseRequest) -> Extraction:
-    return mail_to_markdown(request.content)
+    decoded = decode(request.content)
+    is_wide = decoded.encoding.startswith(("utf-16", "utf-32"))  # the standard library reads bytes as ASCII
+    return mail_to_markdown(decoded.text.encode("utf-8", "replace") if is_wide else request.content)
 
 
 def _open_zip(read: Callable[[zipfile.ZipFile], Extraction]) -> Callable[[ParseRequest], Extraction]:

@@ -5,24 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-_ESCAPE = re.compile(r"\\([!#$%&()*+,\-./:;<=>?@\[\]^_`{}~])")
+_ESCAPE = re.compile(r"\\([!#$%&()*+,\-./:;<=>?@\[\\\]^_`{}~])")
 _FENCE = re.compile(r" {0,3}(?:`{3,}|~{3,})")
 _IMAGE = re.compile(r"!\[([^\[\]]*)\]\([^()\n]*\)")
-_LINK = re.compile(r"\[([^\[\]]*)\]\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)")
+_LINK = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)")
 
 
-def unescaped(markdown: str, *, only_tables: bool = False) -> str:
+def unescaped(markdown: str) -> str:
     """Without backslash escapes and image targets, so that quotes read as printed.
 
     Code fences are left alone, and so is the escaped bar, which a table row needs.
     """
-
-    def clean(line: str) -> str:
-        if only_tables and not line.startswith("|"):
-            return _IMAGE.sub(r"\1", line)
-        return _IMAGE.sub(r"\1", _ESCAPE.sub(r"\1", line))
-
-    return _outside_code(markdown, clean)
+    return _outside_code(markdown, lambda line: _IMAGE.sub(r"\1", _ESCAPE.sub(r"\1", line)))
 
 
 def without_link_targets(markdown: str) -> str:

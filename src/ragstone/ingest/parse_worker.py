@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from ragstone.errors import BrokenDocument, DocumentRejected
+from ragstone.errors import BrokenDocument, DocumentRejected, EncryptedDocument
 from ragstone.ingest.extraction import Begun, Extraction, ParseRequest, Rejection, Reply, Walls
 from ragstone.ingest.process_walls import die_with_parent, leave_network, limit_resources
 from ragstone.ingest.refusals import broken, check_before_parsing, over_limit
@@ -27,6 +27,8 @@ _LENGTH = struct.Struct(">Q")
 def extract(request: ParseRequest, on_progress: Progress) -> Extraction:
     """The text of one file, by the main parser or, where that cannot, by the small one.
 
+    The small one is asked about encrypted files too: it opens a PDF of which only an attachment is locked.
+
     Raises:
         DocumentRejected: what the main parser made of the file, when neither can read it.
     """
@@ -35,7 +37,7 @@ def extract(request: ParseRequest, on_progress: Progress) -> Extraction:
         return _by_fallback(request)
     try:
         return extract_with_xberg(request, on_progress)
-    except (BrokenDocument, ImportError) as error:
+    except (BrokenDocument, EncryptedDocument, ImportError) as error:
         if request.engine == "xberg":
             raise
         with contextlib.suppress(DocumentRejected):

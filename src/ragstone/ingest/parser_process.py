@@ -96,15 +96,17 @@ class ParserProcess:
             BrokenDocument: the file crashed it.
         """
         self.documents += 1
-        with anyio.move_on_after(self._limits.timeout_s) as wall:
+        allowed_s = self._limits.timeout_s
+        with anyio.move_on_after(allowed_s) as wall:
             started_s = anyio.current_time()
             await self._send(request)
             while True:
                 reply = await self._receive_reply(request)
                 if not isinstance(reply, Begun):
                     return reply
-                wall.deadline = started_s + self._limits.allowed_s(reply.pages, reply.ocr_pages)
-        what = f"took longer than the {wall.deadline - started_s:g} s that parsing it may take"
+                allowed_s = self._limits.allowed_s(reply.pages, reply.ocr_pages)
+                wall.deadline = started_s + allowed_s
+        what = f"took longer than the {allowed_s:g} s that parsing it may take"
         raise over_limit(request.name, what, "ingest.parse_timeout_s")
 
     async def _send(self, request: ParseRequest) -> None:

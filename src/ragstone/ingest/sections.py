@@ -18,7 +18,7 @@ _EMPHASIS = re.compile(r"(\*\*|__|\*|(?<!\w)_|_(?!\w)|`+)")
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()]*\)")
 _ATTRIBUTES = re.compile(r"\s*\{[^{}]*\}\s*$")
 _RST_ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}[ \t]*$")
-_MAX_HEADING_CHARS = 300
+MAX_HEADING_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ def _without_closing_hashes(words: str) -> str:
 def plain_words(heading: str) -> str:
     """A heading's words: no emphasis, link targets or attribute lists; at most 300 characters."""
     # Cut first: the expressions below are quadratic in runs of spaces, which a hostile file may hold.
-    words = _LINK.sub(r"\1", _ATTRIBUTES.sub("", heading[: 4 * _MAX_HEADING_CHARS]))
-    return " ".join(_EMPHASIS.sub("", words).split())[:_MAX_HEADING_CHARS]
+    words = _LINK.sub(r"\1", _ATTRIBUTES.sub("", heading[: 4 * MAX_HEADING_CHARS]))
+    return " ".join(_EMPHASIS.sub("", words).split())[:MAX_HEADING_CHARS]
 
 
 def front_matter(text: str) -> str:

@@ -13,7 +13,13 @@ from anyio import to_thread
 from ragstone.deadline import Deadline
 from ragstone.errors import EmptyDocument
 from ragstone.ingest.normalise import decode, normalise
-from ragstone.ingest.sections import markdown_headings, markdown_title, rst_headings, sections_of
+from ragstone.ingest.sections import (
+    MAX_HEADING_CHARS,
+    markdown_headings,
+    markdown_title,
+    rst_headings,
+    sections_of,
+)
 from ragstone.ingest.sniff import FileFormat, sniff
 from ragstone.ingest.table import markdown_table
 from ragstone.types import ParsedDocument, RawFile, SectionSpan, Span
@@ -86,7 +92,7 @@ def _as_table(document: ParsedDocument) -> ParsedDocument:
     if not rows or max(map(len, rows)) < 2:
         return document
     text = markdown_table(rows)
-    header = " | ".join(cell for cell in rows[0] if cell)
+    header = " | ".join(cell for cell in rows[0] if cell)[:MAX_HEADING_CHARS]
     sections = (SectionSpan((header,), Span(0, len(text))),) if header else ()
     return replace(document, text=text, sections=sections)
 

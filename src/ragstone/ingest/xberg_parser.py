@@ -51,6 +51,7 @@ _HEAD_BYTES = 65_536
 _TEXT_LAYER_MIN_CHARS = 8
 """A page with fewer visible characters has no text layer worth the name (a stamp, a page number)."""
 _LISTED_PAGES = 10
+_ANY = 1_000_000_000
 _UNTOLD_WARNINGS = frozenset({"exif", "ocr"})
 """Sources whose warnings speak of what nobody asked for (camera data, a check of glyph maps)."""
 
@@ -149,12 +150,18 @@ def _config(
         html_options=xberg.ConversionOptions(
             exclude_selectors=[] if keeps_boilerplate else list(_BOILERPLATE),
             skip_images=True,
+            compact_tables=True,
             extract_metadata=False,
             preprocessing=xberg.PreprocessingOptions(
                 enabled=not keeps_boilerplate, preset="aggressive", remove_forms=False
             ),
         ),
-        security_limits=xberg.SecurityLimits(max_archive_size=request.max_unpacked_bytes),
+        security_limits=xberg.SecurityLimits(
+            max_archive_size=request.max_unpacked_bytes,
+            max_content_size=request.max_unpacked_bytes,
+            max_compression_ratio=_ANY,  # sizes, time and memory are walled; honest sheets pack 200 to 1
+            max_table_cells=_ANY,
+        ),
     )
 
 
@@ -169,8 +176,7 @@ def _texts(document: ExtractedDocument, request: ParseRequest, marker: str) -> l
             return [_sheet(page) for page in document.pages]
     if request.media_type == _HTML:
         return [without_link_targets(document.content)]
-    is_escaped = request.media_type in _MAIL or request.media_type.startswith("image/")
-    return [unescaped(document.content, only_tables=not is_escaped)]
+    return [unescaped(document.content)]
 
 
 def _pdf_pages(document: ExtractedDocument, marker: str) -> list[str]:
@@ -181,7 +187,7 @@ def _pdf_pages(document: ExtractedDocument, marker: str) -> list[str]:
     pages = [""] * max([structure.total_count if structure else 0, 1, *numbers])
     pages[0] = before
     for number, text in zip(numbers, rest[1::2], strict=True):
-        pages[number - 1] += unescaped(text, only_tables=True)
+        pages[number - 1] += unescaped(text)
     return pages
 
 

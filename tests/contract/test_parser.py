@@ -9,14 +9,20 @@ from pathlib import Path
 import pytest
 
 from ragstone.deadline import Deadline
-from ragstone.errors import BrokenDocument, DeadlineExceeded, EmptyDocument, EncryptedDocument, InvalidFileType
+from ragstone.errors import (
+    BrokenDocument,
+    DeadlineExceeded,
+    EmptyDocument,
+    EncryptedDocument,
+    InvalidFileType,
+)
 from ragstone.ingest.extraction import Engine
 from ragstone.ingest.limits import ParsingLimits
 from ragstone.ingest.sandbox import SandboxedParser
 from ragstone.types import ParsedDocument, RawFile
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures" / "parsing"))
-import small_files  # noqa: E402
+import small_files
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
@@ -54,7 +60,9 @@ async def test_a_word_file_keeps_headings_and_tables(parser: SandboxedParser) ->
     """Headings become sections, tables Markdown rows."""
     row = "<w:tr><w:tc>{}</w:tc><w:tc>{}</w:tc></w:tr>"
     paragraph = small_files.paragraph
-    table = row.format(paragraph("Year"), paragraph("Ducks")) + row.format(paragraph("2024"), paragraph("180"))
+    table = row.format(paragraph("Year"), paragraph("Ducks")) + row.format(
+        paragraph("2024"), paragraph("180")
+    )
     body = paragraph("Ponds", "Heading1") + paragraph("Ducks like ponds.") + f"<w:tbl>{table}</w:tbl>"
     parsed = await _parse(parser, small_files.docx(body), "ponds.docx")
 

@@ -43,11 +43,11 @@ def chunk(
     """The chunks of a document, in order.
 
     Together they hold every character but the white space between them and stretches of no token at all;
-    neighbours share at most `spec.overlap_tokens` where one section had to be cut. A chunk stays within
-    one section, save that a section under half the budget is joined to its neighbour under the same
-    parent, under the headings they share. Where the heading line would push a chunk out of the model's
-    window (`window_tokens`, special tokens included), its path loses headings, outermost first, and then
-    the chunk gives way. Cost: about one tokenisation of the text.
+    neighbours share at most `spec.overlap_tokens`, and only where one section had to be cut. A chunk stays
+    within one section, save that neighbours under one parent are joined while they fit, under the headings
+    they share, and so are neighbours without a parent when each is below a quarter of the budget. Where the
+    heading line would push a chunk out of the model's window (`window_tokens`, special tokens included),
+    its path loses headings, outermost first, and then the chunk gives way. Cost: about one tokenisation.
     """
     ruler = TokenRuler(document.text, tokens)
     headings = _Headings(title or "", spec, tokens, window_tokens)
@@ -123,10 +123,8 @@ def _join(first: _Part, second: _Part, ruler: TokenRuler, max_tokens: int) -> _P
         return _Part(second.path, span, second.is_bare)  # a heading alone would be a chunk without content
     if ruler.between(span.start, span.end) > max_tokens:
         return None
-    smaller = min(ruler.between(p.span.start, p.span.end) for p in (first, second))
-    if smaller > max_tokens // (2 if common else 4):
-        return None
-    return _Part(common, span)
+    larger = max(ruler.between(part.span.start, part.span.end) for part in (first, second))
+    return _Part(common, span) if common or larger <= max_tokens // 4 else None
 
 
 def _common(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:

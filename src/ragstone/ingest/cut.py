@@ -34,13 +34,19 @@ class Budget:
 
 def pieces(text: str, span: Span, budget: Budget, ruler: TokenRuler) -> Iterator[Span]:
     """Spans within `span`, in order, without white space at their ends; none where there is no token."""
-    position = span.start
-    while position < span.end:
+    position = done = span.start
+    last_end = span.start
+    while done < span.end:
         cut = _next_cut(text, Span(position, span.end), budget, ruler)
+        if cut <= done and position < done:  # nothing but overlap would fit
+            position = done
+            continue
         piece = _trimmed(text, position, cut)
-        if piece.start < piece.end and ruler.between(piece.start, piece.end):
+        if piece.end > last_end and ruler.between(piece.start, piece.end):
             yield piece
-        position = cut if cut == span.end else _overlapped(text, Span(position, cut), budget, ruler)
+            last_end = piece.end
+        done = cut
+        position = _overlapped(text, Span(piece.start, cut), budget, ruler)
 
 
 def _next_cut(text: str, rest: Span, budget: Budget, ruler: TokenRuler) -> int:
@@ -101,9 +107,9 @@ def _trimmed(text: str, start: int, end: int) -> Span:
 
 def _overlapped(text: str, piece: Span, budget: Budget, ruler: TokenRuler) -> int:
     """Where the next piece begins: at the cut, or at a word up to `overlap_tokens` before it."""
-    if not budget.overlap_tokens:
-        return piece.end
     overlap = min(budget.overlap_tokens, budget.max_tokens // 2)
+    if not overlap:
+        return piece.end
     earliest = max(ruler.back(piece.end, overlap), piece.start + 1)
     for position in range(earliest, piece.end):
         if text[position - 1].isspace() and not text[position].isspace():

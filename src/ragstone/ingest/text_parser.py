@@ -103,9 +103,14 @@ def _rows(text: str) -> list[list[str]]:
 
 
 def _delimiter(text: str) -> str:
-    """The one that every one of the first lines holds most of.
+    """The one that most of the first lines hold as often as the header does.
 
     `csv.Sniffer` is not used: its expressions are quadratic on text made for it.
     """
     lines = [line for line in text[:_SNIFFED_CHARS].split("\n")[:_SNIFFED_LINES] if line.strip()]
-    return max(_DELIMITERS, key=lambda delimiter: min(line.count(delimiter) for line in lines))
+
+    def agreement(delimiter: str) -> tuple[int, int]:
+        in_header = lines[0].count(delimiter)
+        return sum(line.count(delimiter) == in_header > 0 for line in lines), in_header
+
+    return max(_DELIMITERS, key=agreement)

@@ -14,11 +14,11 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ragstone.errors import DocumentRejected, EmptyDocument
+from ragstone.errors import DocumentRejected, EmptyDocument, ParserLimitExceeded
 from ragstone.ingest.extraction import Extraction, PageUnit, ParseRequest
 from ragstone.ingest.markdown_text import unescaped, without_link_targets
 from ragstone.ingest.normalise import decode
-from ragstone.ingest.refusals import broken, encrypted, over_limit
+from ragstone.ingest.refusals import broken, encrypted
 
 if TYPE_CHECKING:
     from xberg._xberg import ExtractedDocument, PageContent
@@ -287,5 +287,5 @@ def _translated(message: str, name: str) -> DocumentRejected:
     if "encrypted" in words or "password" in words:
         return encrypted(name)
     if any(word in words for word in ("limit", "too large", "exceed", "timed out", "bomb")):
-        return over_limit(name, f"was given up ({message})", "ingest.max_unpacked_bytes")
+        return ParserLimitExceeded(f"{name!r} is over a limit of the parser: {message}.", name=name)
     return broken(name, message.removeprefix("Parsing error: "))

@@ -1,0 +1,1 @@
+"""Taking documents in: load > parse > chunk > embed > write."""

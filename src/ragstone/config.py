@@ -41,7 +41,9 @@ class ServerSettings(Section):
 class StoreSettings(Section):
     """The SQL database, source of truth."""
 
-    busy_timeout_s: float = Field(30.0, gt=0, description="Seconds a write waits for another process's write.")
+    busy_timeout_s: float = Field(
+        30.0, gt=0, description="Seconds a write waits for another process's write."
+    )
     pool_size: int = Field(20, ge=1, le=200, description="Connections kept open for reading.")
     max_overflow: int = Field(10, ge=0, le=200, description="Connections opened beyond the pool under load.")
     pool_recycle_s: int = Field(3600, ge=1, description="Age at which a connection is replaced.")
@@ -90,7 +92,9 @@ class IngestSettings(Section):
     parse_workers: int = Field(1, ge=1, le=64, description="Sandboxed parser processes.")
     parse_timeout_s: float = Field(20.0, gt=0, description="Wall clock for parsing one file.")
     parse_memory_mb: int = Field(2048, ge=256, description="Memory wall of a parser process.")
-    ocr: Literal["auto", "off"] = Field("auto", description="Read scanned pages with Tesseract when installed.")
+    ocr: Literal["auto", "off"] = Field(
+        "auto", description="Read scanned pages with Tesseract when installed."
+    )
     ocr_language: str = Field("eng", description="Tesseract languages, joined by +.")
     concurrency: int = Field(8, ge=1, le=64, description="Documents of one add in flight at once.")
     wait_s: float = Field(30.0, ge=0, le=600, description="Seconds an upload waits before it answers 202.")
@@ -120,7 +124,9 @@ class AnswerSettings(Section):
 class CacheSettings(Section):
     """In-process caches."""
 
-    query_embeddings: int = Field(10_000, ge=0, description="Query embeddings kept in memory; 0 turns it off.")
+    query_embeddings: int = Field(
+        10_000, ge=0, description="Query embeddings kept in memory; 0 turns it off."
+    )
     query_embedding_ttl_s: float = Field(86_400.0, gt=0, description="Seconds a query embedding is kept.")
 
 
@@ -202,7 +208,7 @@ def load(
     """
     home = (home or default_home()).expanduser().absolute()
     merged: dict[str, dict[str, object]] = {}
-    origins = {name: "default" for name in setting_names()}
+    origins = dict.fromkeys(setting_names(), "default")
     for layer in (
         _from_file(home, config_file),
         _from_environment(os.environ if environ is None else environ),
@@ -255,8 +261,12 @@ def _from_file(home: Path, config_file: Path | None) -> Layer:
     layer: Layer = {}
     for section, keys in content.items():
         if not isinstance(keys, dict):
-            raise InvalidSetting(f"{path}: {section!r} stands outside a section; write it as [section] key = value.")
-        layer |= {f"{section}.{key}": (value, str(path)) for key, value in keys.items()} or _empty(section, path)
+            raise InvalidSetting(
+                f"{path}: {section!r} stands outside a section; write it as [section] key = value."
+            )
+        layer |= {f"{section}.{key}": (value, str(path)) for key, value in keys.items()} or _empty(
+            section, path
+        )
     return layer
 
 
@@ -273,7 +283,7 @@ def _from_environment(environ: Mapping[str, str]) -> Layer:
             continue
         if "__" not in variable:
             raise InvalidSetting(
-                f"{variable} is not a setting; write {ENV_PREFIX}SECTION__KEY, for example RAGSTONE_SERVER__PORT."
+                f"{variable} is not a setting; write {ENV_PREFIX}SECTION__KEY, such as RAGSTONE_SERVER__PORT."
             )
         name = variable.removeprefix(ENV_PREFIX).lower().replace("__", ".", 1)
         layer[name] = (_listed(name, value), variable)

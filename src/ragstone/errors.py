@@ -37,14 +37,13 @@ HTTP statuses, exit codes and JSON-RPC numbers are the doors' business.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 
 class RagstoneError(Exception):
     """The root: `code` is stable, `retryable` says whether the same call may work later."""
 
-    code: ClassVar[str] = "internal"
-    retryable: ClassVar[bool] = False
+    code: str = "internal"
+    retryable: bool = False
 
     def __init__(self, message: str, **details: object) -> None:
         super().__init__(message)

@@ -55,7 +55,9 @@ def open_home(folder: Path) -> Home:
             found = str(FORMAT)
             marker.write_text(f"{FORMAT}\n", "ascii")
     except (OSError, UnicodeDecodeError) as error:
-        raise HomeMismatch(f"The home folder {folder} cannot be used: {error}. Choose another with --home.") from error
+        raise HomeMismatch(
+            f"The home folder {folder} cannot be used: {error}. Choose another with --home."
+        ) from error
     if found != str(FORMAT):
         raise HomeMismatch(
             f"The home folder {folder} has format {found!r}, this version reads {FORMAT}; "

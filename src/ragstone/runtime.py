@@ -89,7 +89,9 @@ async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
         writer = Writer(database, follower)
         metrics = Metrics(version("ragstone"))
         ingest = IngestPipeline(database, writer, parser, embedder, blobs, settings.ingest)
-        search = SearchPipeline(database, follower, embedder, settings.search, settings.limits.query_max_chars)
+        search = SearchPipeline(
+            database, follower, embedder, settings.search, settings.limits.query_max_chars
+        )
         answer = AnswerPipeline(database, search, embedder, generator, settings.answer, settings.generator)
         documents = DocumentService(database, writer, ingest, metrics)
         uploads = UploadService(database, documents, blobs)
@@ -125,7 +127,7 @@ async def _open_embedder(settings: Settings) -> Embedder:
     try:
         return await open_local_embedder(options)
     except NotReady as error:
-        log.error("embedder_unavailable", error=error.message)
+        log.warning("embedder_unavailable", error=error.message)
         return UnavailableEmbedder(error.message)
 
 

@@ -36,11 +36,13 @@ class MarkerFilter:
         return rest
 
     def _valid(self, text: str) -> str:
-        return MARKER.sub(lambda found: found.group() if 1 <= int(found[1]) <= self._passage_count else "", text)
+        return MARKER.sub(
+            lambda found: found.group() if 1 <= int(found[1]) <= self._passage_count else "", text
+        )
 
 
 def cite(text: str, passages: Sequence[Hit]) -> list[Citation]:
-    """One citation per marker used, in order of first use: the sentence of the passage nearest to the claim."""
+    """One citation per marker used, by first use: the sentence of the passage nearest to the claim."""
     claims: dict[int, list[str]] = {}
     for span in sentences(text):
         claim = span.of(text)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -25,7 +24,17 @@ from ragstone.index.analysis import Analysis
 from ragstone.models.ports import Delta as GeneratedDelta
 from ragstone.models.ports import GenerationOptions
 from ragstone.search.understand import normalise_query
-from ragstone.types import Answer, AnswerId, AnswerMode, AnswerRequest, Citation, Hit, SearchResult, Span, Usage
+from ragstone.types import (
+    Answer,
+    AnswerId,
+    AnswerMode,
+    AnswerRequest,
+    Citation,
+    Hit,
+    SearchResult,
+    Span,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from ragstone.models.ports import Embedder, Generator
@@ -35,6 +44,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+UNNUMBERED = 0
+"""Events get their numbers in the order in which they leave."""
 NO_EVIDENCE = "No passage in the searched collections answers this."
 
 
@@ -47,17 +58,11 @@ class _Draft:
     deadline: Deadline
     timer: StageTimer
     mode: AnswerMode
-    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     result: SearchResult | None = None
     text: str = ""
     citations: list[Citation] = field(default_factory=list)
     usage: Usage | None = None
     degraded: list[str] = field(default_factory=list)
-
-    @property
-    def seq(self) -> int:
-        """The next event's number."""
-        return next(self.numbers)
 
 
 class AnswerPipeline:
@@ -91,23 +96,32 @@ class AnswerPipeline:
             InvalidRequest: the question is empty or too long.
             NotFound: a named collection does not exist.
         """
+        async with contextlib.aclosing(self._unnumbered(request, deadline, timer)) as events:
+            number = 0
+            async for event in events:
+                number += 1
+                yield replace(event, seq=number)
+
+    async def _unnumbered(
+        self, request: AnswerRequest, deadline: Deadline, timer: StageTimer
+    ) -> AsyncGenerator[AnswerEvent, None]:
         mode: AnswerMode = "extractive" if self._generator is None else "generated"
         draft = _Draft(AnswerId(str(uuid7())), request, deadline, timer, mode)
         try:
             draft.result = await self._search.run(request.search, deadline, timer)
             draft.degraded += draft.result.degraded
-            yield Started(draft.seq, draft.answer_id, mode)
+            yield Started(UNNUMBERED, draft.answer_id, mode)
             hits = draft.result.hits
-            yield Retrieved(draft.seq, hits, draft.result.corpus_version, draft.result.degraded)
+            yield Retrieved(UNNUMBERED, hits, draft.result.corpus_version, draft.result.degraded)
             async with contextlib.aclosing(self._events(draft, hits)) as events:
                 async for event in events:
                     yield event
-            yield Finished(draft.seq, _answer(draft, draft.result))
+            yield Finished(UNNUMBERED, _answer(draft, draft.result))
         except RagstoneError as error:
             if draft.result is None:
                 raise
             log.warning("answer_failed", answer_id=draft.answer_id, code=error.code)
-            yield Failed(draft.seq, error.code, error.message, error.retryable)
+            yield Failed(UNNUMBERED, error.code, error.message, error.retryable)
 
     async def _events(self, draft: _Draft, hits: Sequence[Hit]) -> AsyncGenerator[AnswerEvent, None]:
         if self._generator is not None and hits:
@@ -144,10 +158,10 @@ class AnswerPipeline:
                         draft.usage = Usage(part.prompt_tokens, part.completion_tokens)
                     elif text := markers.feed(part.text):
                         draft.text += text
-                        yield Delta(draft.seq, text)
+                        yield Delta(UNNUMBERED, text)
         if rest := markers.finish():
             draft.text += rest
-            yield Delta(draft.seq, rest)
+            yield Delta(UNNUMBERED, rest)
         if not draft.text.strip():
             raise GeneratorFailed(f"The generator {generator.model!r} answered with no text.")
         async with contextlib.aclosing(self._check(draft, cite(draft.text, passages))) as events:
@@ -162,7 +176,7 @@ class AnswerPipeline:
         citations = [_citation(marker, sentence) for marker, sentence in enumerate(chosen, start=1)]
         checked = [event async for event in self._check(draft, citations)]
         draft.text = _quoted(draft.citations) or NO_EVIDENCE
-        yield Delta(draft.seq, draft.text, restarts)
+        yield Delta(UNNUMBERED, draft.text, restarts)
         for event in checked:
             yield event
 
@@ -173,7 +187,9 @@ class AnswerPipeline:
         if candidates.sentences:
             try:
                 query = await self._embedder.embed_query(question, draft.deadline)
-                matrix = await self._embedder.embed_passages([sentence.text for sentence in candidates.sentences])
+                matrix = await self._embedder.embed_passages(
+                    [sentence.text for sentence in candidates.sentences]
+                )
             except (DependencyFailed, Overloaded) as error:
                 log.warning("quote_without_embeddings", answer_id=draft.answer_id, code=error.code)
                 draft.degraded.append("quote:lexical_only")
@@ -186,8 +202,8 @@ class AnswerPipeline:
         if len(draft.citations) < len(citations):
             draft.degraded.append("citation:changed")
         for found in draft.citations:
-            yield Cited(draft.seq, found)
-        yield Checked(draft.seq, len(citations), len(draft.citations))
+            yield Cited(UNNUMBERED, found)
+        yield Checked(UNNUMBERED, len(citations), len(draft.citations))
 
 
 def _citation(marker: int, sentence: QuotedSentence) -> Citation:
@@ -212,5 +228,3 @@ def _answer(draft: _Draft, result: SearchResult) -> Answer:
         degraded=tuple(draft.degraded),
         timings_ms=draft.timer.timings_ms(),
     )
-
-

@@ -49,14 +49,18 @@ class Candidates:
 def candidate_sentences(question: str, hits: Sequence[Hit], analysis: Analysis) -> Candidates:
     """The sentences of the best passages, at most `MOST_SENTENCES`, those with matching words first."""
     found = [
-        QuotedSentence(hit, span.of(hit.text), Span(hit.span.start + span.start, hit.span.start + span.end), rank)
+        QuotedSentence(
+            hit, span.of(hit.text), Span(hit.span.start + span.start, hit.span.start + span.end), rank
+        )
         for rank, hit in enumerate(hits[:MOST_PASSAGES])
         for span in sentences(hit.text)
         if not _is_bare(span.of(hit.text))
     ]
     found = _distinct(found)
     scores = _bm25(question, [sentence.text for sentence in found], analysis)
-    order = sorted(range(len(found)), key=lambda at: (-scores[at], found[at].passage_rank, at))[:MOST_SENTENCES]
+    order = sorted(range(len(found)), key=lambda at: (-scores[at], found[at].passage_rank, at))[
+        :MOST_SENTENCES
+    ]
     return Candidates(tuple(found[at] for at in order), tuple(scores[at] for at in order))
 
 
@@ -72,9 +76,7 @@ def choose(
     lexical = np.asarray(candidates.lexical, np.float32)
     cosine = np.zeros(len(lexical), np.float32) if matrix is None or query is None else matrix @ query
     passage = np.asarray([1 / (1 + sentence.passage_rank) for sentence in candidates.sentences], np.float32)
-    total = (
-        LEXICAL_SHARE * _scaled(lexical) + DENSE_SHARE * _scaled(cosine) + PASSAGE_SHARE * passage
-    )
+    total = LEXICAL_SHARE * _scaled(lexical) + DENSE_SHARE * _scaled(cosine) + PASSAGE_SHARE * passage
     is_evidence = (lexical > 0) | (cosine >= LEAST_COSINE)
     chosen: list[QuotedSentence] = []
     left = max_chars
@@ -104,7 +106,10 @@ def _bm25(question: str, texts: Sequence[str], analysis: Analysis) -> list[float
     }
     return [
         sum(
-            idf[term] * count[term] * (K1 + 1) / (count[term] + K1 * (1 - B + B * length / max(mean_length, 1.0)))
+            idf[term]
+            * count[term]
+            * (K1 + 1)
+            / (count[term] + K1 * (1 - B + B * length / max(mean_length, 1.0)))
             for term in terms
             if term in count
         )

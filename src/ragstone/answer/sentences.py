@@ -10,7 +10,8 @@ from ragstone.types import Span
 # A sentence ends at .!? (and closing quotes or brackets) before white space, at CJK full stops, at a blank
 # line, and at a line break before a list item, heading or table row.
 _END = re.compile(
-    r"""[.!?…]+["'”’)\]]*(?=\s)|[。！？]+["'”’」』）]*|\n[ \t]*(?=\n)|\n(?=[ \t]*(?:[-*+•|>#]|\d{1,3}[.)]\s))""", re.VERBOSE
+    r"""[.!?…]+["'”’)\]]*(?=\s)|[。！？]+["'”’」』）]*"""
+    r"""|\n[ \t]*(?=\n)|\n(?=[ \t]*(?:[-*+•|>#]|\d{1,3}[.)]\s))"""
 )
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\[\"'“])(?:[A-Z]|[A-Za-z]\.[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|Sr|Jr|St|Mt|Gen|Col|Lt|Sgt|Rev|Hon|Gov|Sen|Rep|"

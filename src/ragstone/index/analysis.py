@@ -52,7 +52,9 @@ class Analysis:
         self.language = language
         self._exact = _exact_analyzer()
         self._stemmed = _stemmed_analyzer(language)
-        self._words = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple()).filter(tantivy.Filter.lowercase()).build()
+        self._words = (
+            tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple()).filter(tantivy.Filter.lowercase()).build()
+        )
         self._stop_words = STOP_WORDS.get(language, frozenset())
 
     def register(self, index: tantivy.Index) -> None:
@@ -95,7 +97,9 @@ def _bigrams(run: re.Match[str]) -> str:
 
 def _exact_analyzer() -> tantivy.TextAnalyzer:
     builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.regex(IDENTIFIER))
-    return builder.filter(tantivy.Filter.remove_long(MAX_TERM_BYTES)).filter(tantivy.Filter.lowercase()).build()
+    return (
+        builder.filter(tantivy.Filter.remove_long(MAX_TERM_BYTES)).filter(tantivy.Filter.lowercase()).build()
+    )
 
 
 def _stemmed_analyzer(language: str) -> tantivy.TextAnalyzer:

@@ -8,7 +8,8 @@ document key and added as the rows say now.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -93,7 +94,11 @@ class IndexFollower:
 
     def corpus_version(self, ids: Iterable[CollectionId]) -> int:
         """The newest change of these collections that is applied."""
-        found = [self._indexes[collection_id].last_change for collection_id in ids if collection_id in self._indexes]
+        found = [
+            self._indexes[collection_id].last_change
+            for collection_id in ids
+            if collection_id in self._indexes
+        ]
         return max(found, default=0)
 
     def collections_of(self, tenant_id: TenantId) -> Mapping[str, Collection]:
@@ -127,14 +132,14 @@ class IndexFollower:
         return indexes.vector
 
     async def search_lexical(
-        self, collection_id: CollectionId, query: str, limit: int, allowed: Set[int] | None
+        self, collection_id: CollectionId, query: str, limit: int, allowed: AbstractSet[int] | None
     ) -> list[Candidate]:
         """`LexicalIndex.search` in a worker thread."""
         search = self.lexical(collection_id).search
         return await to_thread.run_sync(search, query, limit, allowed, abandon_on_cancel=True)
 
     async def search_dense(
-        self, collection_id: CollectionId, vector: Vector, limit: int, allowed: Set[int] | None
+        self, collection_id: CollectionId, vector: Vector, limit: int, allowed: AbstractSet[int] | None
     ) -> list[Candidate]:
         """`VectorIndex.search`, in a worker thread when it is long enough to hold up the loop."""
         index = self.vector(collection_id)
@@ -245,7 +250,9 @@ class IndexFollower:
             await to_thread.run_sync(indexes.lexical.commit)
         except IndexFailed as error:
             indexes.lexical = None
-            log.error("lexical_index_unavailable", collection=collection.name, error=error.message)
+            log.error(  # noqa: TRY400 (the reason is in the message; the stack says nothing more)
+                "lexical_index_unavailable", collection=collection.name, error=error.message
+            )
 
     async def _apply_new_changes(self) -> None:
         async with self._database.read() as connection:
@@ -313,10 +320,8 @@ class IndexFollower:
 
     async def _put_vectors(self, vector: ExactVectorIndex, keys: Sequence[DocumentKey]) -> None:
         for batch in _batches(keys):
-            found: list[tuple[Matrix, list[int], list[int]]] = []
             async with self._database.read() as connection:
-                async for part in stream_vectors(connection, vector.dim, document_keys=batch):
-                    found.append(part)
+                found = [part async for part in stream_vectors(connection, vector.dim, document_keys=batch)]
             await to_thread.run_sync(_replace_vectors, vector, batch, found)
 
     async def _drop(self, collection_id: CollectionId) -> None:
@@ -331,7 +336,9 @@ INLINE_ROWS = 2_000
 
 
 def _replace_vectors(
-    vector: ExactVectorIndex, gone: Sequence[DocumentKey], found: Sequence[tuple[Matrix, list[int], list[int]]]
+    vector: ExactVectorIndex,
+    gone: Sequence[DocumentKey],
+    found: Sequence[tuple[Matrix, list[int], list[int]]],
 ) -> None:
     if not found:
         vector.apply(gone, vector.no_rows(), [], [])

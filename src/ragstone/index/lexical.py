@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +71,7 @@ class TantivyIndex:
             self._index.reload()
             self._searcher = self._index.searcher()
 
-    def search(self, query: str, limit: int, allowed: Set[int] | None) -> list[Candidate]:
+    def search(self, query: str, limit: int, allowed: AbstractSet[int] | None) -> list[Candidate]:
         """Up to `limit` chunks, best BM25 first, ties by key; `allowed` holds document keys."""
         with _translated(self._folder):
             parsed = self._query(query, allowed)
@@ -79,7 +80,10 @@ class TantivyIndex:
             searcher = self._searcher
             found = searcher.search(parsed, limit, count=False).hits
             keys = searcher.fast_field_values(KEY, [address for _, address in found])
-        ranked = [Candidate(ChunkKey(int(key or 0)), float(score)) for key, (score, _) in zip(keys, found, strict=True)]
+        ranked = [
+            Candidate(ChunkKey(int(key or 0)), float(score))
+            for key, (score, _) in zip(keys, found, strict=True)
+        ]
         return sorted(ranked, key=lambda candidate: (-candidate.score, candidate.key))
 
     def keys(self) -> set[int]:
@@ -97,7 +101,7 @@ class TantivyIndex:
         with _translated(self._folder):
             self._writer.wait_merging_threads()
 
-    def _query(self, query: str, allowed: Set[int] | None) -> tantivy.Query | None:
+    def _query(self, query: str, allowed: AbstractSet[int] | None) -> tantivy.Query | None:
         terms = self._analysis.terms(query)
         parts = [_term(self._schema, STEMMED, term, 1.0) for term in terms.stemmed]
         parts += [_term(self._schema, EXACT, term, EXACT_BOOST) for term in terms.exact]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from ragstone.store.passages import IndexedChunk
@@ -20,7 +21,7 @@ class LexicalIndex(Protocol):
         """Make what was applied durable and visible."""
         ...
 
-    def search(self, query: str, limit: int, allowed: Set[int] | None) -> list[Candidate]:
+    def search(self, query: str, limit: int, allowed: AbstractSet[int] | None) -> list[Candidate]:
         """Up to `limit` chunks, best BM25 first, ties by key; `allowed` holds document keys.
 
         Raises:
@@ -42,7 +43,7 @@ class VectorIndex(Protocol):
         """Drop every chunk of the documents in `gone`, then add rows of `matrix`; visible at once."""
         ...
 
-    def search(self, vector: Vector, limit: int, allowed: Set[int] | None) -> list[Candidate]:
+    def search(self, vector: Vector, limit: int, allowed: AbstractSet[int] | None) -> list[Candidate]:
         """Up to `limit` chunks, highest cosine first, ties by key; `allowed` holds document keys."""
         ...
 

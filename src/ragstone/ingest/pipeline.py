@@ -46,13 +46,11 @@ from ragstone.types import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
     from ragstone.deadline import Deadline
     from ragstone.ingest.write import Writer
     from ragstone.models.ports import Embedder
     from ragstone.store.blobs import Blobs
-    from ragstone.store.database import Database
+    from ragstone.store.database import Database, StoreConnection
     from ragstone.telemetry.stages import StageTimer
 
 
@@ -119,24 +117,36 @@ class IngestPipeline:
         check_name(request.collection)
         content_sha256 = await to_thread.run_sync(_sha256, request.file.content)
         async with self._database.read() as connection:
-            collection = await self._collection(connection, request)
-            old = await _find_old(connection, request, collection, content_sha256)
+            collection, old = await self._locate(connection, request, content_sha256)
         if old is not None and old.content_sha256 == content_sha256:
-            written = await self._edit(request, collection, content_sha256)
+            written = await self._edit(request, content_sha256)
             if written is not None:
                 return written
+        check_model(collection, self._embedder)
         prepared = await self._prepare(request, collection, old, content_sha256, deadline, timer)
         deadline.check("writing")
         with timer.stage("write"):
             return await self._write(request, collection, prepared)
 
-    async def _collection(self, connection: AsyncConnection, request: IngestRequest) -> Collection:
-        """The collection as it is, or as it will be made."""
-        found = await find_collections(connection, request.principal.tenant_id, (request.collection,))
-        if found:
-            check_model(found[0], self._embedder)
-            return found[0]
-        return self.new_collection(request.principal, request.collection, "en")
+    async def _locate(
+        self, connection: StoreConnection, request: IngestRequest, content_sha256: str
+    ) -> tuple[Collection, StoredState | None]:
+        """Where the document goes, and what is there now. A collection that is not there yet is planned."""
+        tenant_id, name = request.principal.tenant_id, request.collection
+        old: StoredState | None = None
+        if request.document_id is not None:
+            old = await find_by_id(connection, request.principal, request.document_id)
+            if old is None:
+                raise DocumentNotFound(request.document_id)
+            name = old.collection
+        found = await find_collections(connection, tenant_id, (name,))
+        if not found:
+            return self.new_collection(request.principal, name, "en"), None
+        if old is None and request.source is not None:
+            old = await find_by_source(connection, found[0].id, request.source)
+        elif old is None:
+            old = await find_by_content(connection, found[0].id, content_sha256)
+        return found[0], old
 
     def new_collection(
         self, principal: Principal, name: str, language: str, chunking: ChunkingSpec | None = None
@@ -155,17 +165,15 @@ class IngestPipeline:
             version=0,
         )
 
-    async def _edit(
-        self, request: IngestRequest, collection: Collection, content_sha256: str
-    ) -> Written | None:
+    async def _edit(self, request: IngestRequest, content_sha256: str) -> Written | None:
         """The same bytes again: at most title and metadata change, nothing is embedded."""
         async with self._writer.change() as change:
-            old = await _find_old(change.connection, request, collection, content_sha256)
+            _, old = await self._locate(change.connection, request, content_sha256)
             if old is None or old.content_sha256 != content_sha256:
                 return None
             title = request.title if request.title is not None else old.title
-            metadata = request.metadata or old.metadata
-            is_same = title == old.title and dict(metadata) == dict(old.metadata)
+            metadata = {**old.metadata, **request.metadata}
+            is_same = title == old.title and metadata == dict(old.metadata)
             if not is_same:
                 await edit_document(change.connection, old.key, title, metadata)
                 change.touch(old.collection_id, [old.key])
@@ -193,7 +201,7 @@ class IngestPipeline:
         if len(drafts) > self._settings.max_chunks_per_document:
             raise DocumentRejected(
                 f"{request.file.name!r} would make {len(drafts)} chunks; at most "
-                f"{self._settings.max_chunks_per_document} are taken (ingest.max_chunks_per_document). Split it.",
+                f"{self._settings.max_chunks_per_document} are taken (ingest.max_chunks_per_document).",
                 name=request.file.name,
             )
         deadline.check("embedding")
@@ -202,7 +210,9 @@ class IngestPipeline:
         return _Prepared(parsed, chunks, title, content_sha256, embedded_count)
 
     def _chunk(self, parsed: ParsedDocument, title: str, spec: ChunkingSpec) -> list[ChunkDraft]:
-        return chunk(parsed, spec, self._embedder.tokens, title=title, window_tokens=self._embedder.max_tokens)
+        return chunk(
+            parsed, spec, self._embedder.tokens, title=title, window_tokens=self._embedder.max_tokens
+        )
 
     async def _embed(
         self, parsed: ParsedDocument, title: str, drafts: Sequence[ChunkDraft], old: StoredState | None
@@ -229,8 +239,10 @@ class IngestPipeline:
         blob = None
         async with self._writer.change() as change:
             connection = change.connection
-            collection = await create_collection(connection, planned)
-            old = await _find_old(connection, request, collection, prepared.content_sha256)
+            collection, old = await self._locate(connection, request, prepared.content_sha256)
+            collection = await create_collection(
+                connection, planned if collection.version == 0 else collection
+            )
             if request.is_original_kept:
                 # Inside the write turn, so that nobody removes the file between here and the commit.
                 blob = await to_thread.run_sync(self._blobs.put, request.file.content)
@@ -255,19 +267,6 @@ class IngestPipeline:
             # Inside the write turn: no other write of this process can begin to use it meanwhile.
             if await count_blob_uses(connection, sha256) == 0:
                 await to_thread.run_sync(self._blobs.remove, sha256)
-
-
-async def _find_old(
-    connection: AsyncConnection, request: IngestRequest, collection: Collection, content_sha256: str
-) -> StoredState | None:
-    if request.document_id is not None:
-        found = await find_by_id(connection, request.principal, request.document_id)
-        if found is None:
-            raise DocumentNotFound(request.document_id)
-        return found
-    if request.source is not None:
-        return await find_by_source(connection, collection.id, request.source)
-    return await find_by_content(connection, collection.id, content_sha256)
 
 
 def _new_document(
@@ -301,5 +300,3 @@ def _sha256(content: bytes) -> str:
 
 def _title_of(name: str) -> str:
     return PurePath(name).name or name
-
-

@@ -14,10 +14,8 @@ from ragstone.store.collections import mark_collection
 from ragstone.store.database import raise_version
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
     from ragstone.index.follower import IndexFollower
-    from ragstone.store.database import Database
+    from ragstone.store.database import Database, StoreConnection
     from ragstone.types import CollectionId, DocumentKey
 
 
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 class Change:
     """An open write transaction: what it touched decides what is logged; `version` is set at its end."""
 
-    connection: AsyncConnection
+    connection: StoreConnection
     documents: dict[CollectionId, list[DocumentKey]] = field(default_factory=dict)
     collections: dict[CollectionId, Literal["created", "dropped"]] = field(default_factory=dict)
     version: int = 0

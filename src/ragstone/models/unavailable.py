@@ -31,7 +31,7 @@ class UnavailableEmbedder:
         """
         raise EmbeddingFailed(self.reason)
 
-    async def embed_query(self, text: str, deadline: Deadline) -> Vector:
+    async def embed_query(self, text: str, deadline: Deadline) -> Vector:  # noqa: ARG002
         """Fails.
 
         Raises:
@@ -39,7 +39,7 @@ class UnavailableEmbedder:
         """
         raise EmbeddingFailed(self.reason)
 
-    async def embed_passages(self, texts: Sequence[str]) -> Matrix:
+    async def embed_passages(self, texts: Sequence[str]) -> Matrix:  # noqa: ARG002
         """Fails.
 
         Raises:

@@ -59,7 +59,9 @@ class Checker:
     async def check(self) -> CheckReport:
         """Look at everything; nothing is changed."""
         await self._follower.catch_up(await self._database.corpus_version())
-        problems = [Problem("rows", text, is_repairable=False) for text in await integrity_problems(self._database)]
+        problems = [
+            Problem("rows", text, is_repairable=False) for text in await integrity_problems(self._database)
+        ]
         async with self._database.read() as connection:
             rows = await row_problems(connection)
             bad_vectors = await chunks_with_bad_vectors(connection)
@@ -97,7 +99,10 @@ class Checker:
         texts = [embedding_text(chunk.title, chunk.heading_path, chunk.text) for chunk in broken]
         rows = np.ascontiguousarray(await self._embedder.embed_passages(texts), dtype="<f4")
         async with self._writer.change() as change:
-            await store_vectors(change.connection, [(chunk.key, row.tobytes()) for chunk, row in zip(broken, rows, strict=True)])
+            await store_vectors(
+                change.connection,
+                [(chunk.key, row.tobytes()) for chunk, row in zip(broken, rows, strict=True)],
+            )
             for chunk in broken:
                 change.touch(chunk.collection_id, [chunk.document_key])
 
@@ -144,7 +149,7 @@ def _difference(store: str, collection: str, true_keys: set[int], held: set[int]
     if not missing and not foreign:
         return []
     return [
-        Problem(store, f"collection {collection!r}: {missing} chunks missing, {foreign} that the rows do not know")
+        Problem(
+            store, f"collection {collection!r}: {missing} chunks missing, {foreign} that the rows do not know"
+        )
     ]
-
-

@@ -65,7 +65,9 @@ class Health:
         async def look(name: str) -> None:
             began = time.perf_counter()
             status, detail = await _within_limit(looks[name])
-            found[name] = ComponentHealth(name, status, round((time.perf_counter() - began) * 1000, 3), detail)
+            found[name] = ComponentHealth(
+                name, status, round((time.perf_counter() - began) * 1000, 3), detail
+            )
 
         async with anyio.create_task_group() as group:
             for name in looks:

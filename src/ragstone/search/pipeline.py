@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,13 @@ import anyio
 
 from ragstone.config import SearchSettings
 from ragstone.deadline import Deadline
-from ragstone.errors import CollectionNotFound, DeadlineExceeded, DependencyFailed, ModelMismatch, RagstoneError
+from ragstone.errors import (
+    CollectionNotFound,
+    DeadlineExceeded,
+    DependencyFailed,
+    ModelMismatch,
+    RagstoneError,
+)
 from ragstone.search.fuse import fuse, interleave
 from ragstone.search.understand import default_weights, normalise_query
 from ragstone.store.passages import Hydrated, HydratedChunk, hydrate, matching_documents
@@ -37,7 +44,7 @@ MOST_ATTEMPTS = 8
 OVERFETCH = 4
 """Candidates hydrated beyond top_k, so that one that went away rarely costs a second read."""
 
-Allowed = Mapping[CollectionId, Set[int] | None]
+Allowed = Mapping[CollectionId, AbstractSet[int] | None]
 Ranked = Sequence[tuple[ChunkKey, ScoreBreakdown]]
 
 
@@ -127,7 +134,9 @@ class SearchPipeline:
         weights = request.weights or default_weights(
             request.query, collections, self._embedder.languages, configured
         )
-        allowed: dict[CollectionId, Set[int] | None] = {collection.id: None for collection in collections}
+        allowed: dict[CollectionId, AbstractSet[int] | None] = {
+            collection.id: None for collection in collections
+        }
         if request.filters is not None:
             with timer.stage("filter"):
                 async with self._database.read() as connection:
@@ -184,9 +193,7 @@ class SearchPipeline:
 
     def _fuse(self, plan: _Plan, legs: _Legs) -> Ranked:
         weights = plan.weights if plan.request.mode == "hybrid" else Weights()
-        return fuse(
-            legs.found.get("lexical", []), legs.found.get("dense", []), weights, self._settings.rrf_k
-        )
+        return fuse(legs.found.get("lexical", []), legs.found.get("dense", []), weights, self._settings.rrf_k)
 
     async def _hydrate(self, plan: _Plan, ranked: Ranked) -> tuple[Hydrated, bool]:
         """Read the best candidates; all of them when the first page lost too many to fill top_k."""
@@ -227,8 +234,9 @@ def check_model(collection: Collection, embedder: Embedder) -> None:
     """
     if (collection.model_id, collection.model_revision) != (embedder.model_id, embedder.revision):
         raise ModelMismatch(
-            f"Collection {collection.name!r} holds vectors of {collection.model_id}@{collection.model_revision}, "
-            f"but the configured model is {embedder.model_id}@{embedder.revision}. "
+            f"Collection {collection.name!r} holds vectors of "
+            f"{collection.model_id}@{collection.model_revision}, but the configured "
+            f"model is {embedder.model_id}@{embedder.revision}. "
             "Configure that model again (models.embedding_path), or add the documents to a new collection."
         )
 

@@ -11,7 +11,12 @@ from uuid6 import uuid7
 from ragstone.deadline import Deadline
 from ragstone.errors import ChunkNotFound, CollectionNotFound, DocumentNotFound, InvalidRequest
 from ragstone.ingest.pipeline import IngestPipeline, IngestRequest
-from ragstone.store.collections import create_collection, list_collections, remove_collection, require_collection
+from ragstone.store.collections import (
+    create_collection,
+    list_collections,
+    remove_collection,
+    require_collection,
+)
 from ragstone.store.documents import (
     blob_names,
     edit_document,
@@ -57,7 +62,9 @@ class DocumentPage:
 class DocumentService:
     """Everything about stored documents."""
 
-    def __init__(self, database: Database, writer: Writer, pipeline: IngestPipeline, metrics: Metrics) -> None:
+    def __init__(
+        self, database: Database, writer: Writer, pipeline: IngestPipeline, metrics: Metrics
+    ) -> None:
         self._database = database
         self._writer = writer
         self._pipeline = pipeline
@@ -76,7 +83,11 @@ class DocumentService:
         return written
 
     async def edit(
-        self, document_id: DocumentId, title: str | None, metadata: Metadata | None, principal: Principal = LOCAL_OWNER
+        self,
+        document_id: DocumentId,
+        title: str | None,
+        metadata: Metadata | None,
+        principal: Principal = LOCAL_OWNER,
     ) -> Document:
         """Change title or metadata without embedding anything.
 
@@ -179,9 +190,13 @@ class DocumentService:
         """
         wanted = span or Span(0, LARGEST_PASSAGE)
         if wanted.end < wanted.start or wanted.start < 0:
-            raise InvalidRequest(f"A span from {wanted.start} to {wanted.end} holds nothing; give 0 <= start <= end.")
+            raise InvalidRequest(
+                f"A span from {wanted.start} to {wanted.end} holds nothing; give 0 <= start <= end."
+            )
         if wanted.end - wanted.start > LARGEST_PASSAGE:
-            raise InvalidRequest(f"At most {LARGEST_PASSAGE} characters are read at once; ask for smaller spans.")
+            raise InvalidRequest(
+                f"At most {LARGEST_PASSAGE} characters are read at once; ask for smaller spans."
+            )
         async with self._database.read() as connection:
             passage = await read_passage(connection, principal, document_id, wanted)
         if passage is None:
@@ -220,7 +235,11 @@ class DocumentService:
         return found[name]
 
     async def create_collection(
-        self, name: str, language: str = "en", chunking: ChunkingSpec | None = None, principal: Principal = LOCAL_OWNER
+        self,
+        name: str,
+        language: str = "en",
+        chunking: ChunkingSpec | None = None,
+        principal: Principal = LOCAL_OWNER,
     ) -> Collection:
         """Make a collection, or return the one that has the name (its settings stay as they are)."""
         planned = self._pipeline.new_collection(principal, name, language, chunking)
@@ -258,5 +277,7 @@ def _after(cursor: str | None) -> int:
     if cursor is None:
         return 0
     if not cursor.isdecimal():
-        raise InvalidRequest(f"{cursor!r} is not a cursor; use the next_cursor of the page before.", cursor=cursor)
+        raise InvalidRequest(
+            f"{cursor!r} is not a cursor; use the next_cursor of the page before.", cursor=cursor
+        )
     return int(cursor)

@@ -94,7 +94,9 @@ class UploadService:
         blob = await to_thread.run_sync(self._blobs.put, request.file.content)
         payload = _payload(request, blob)
         async with self._database.write() as connection:
-            await create_job(connection, job_id, request.principal.tenant_id, document_id, request.file.name, payload)
+            await create_job(
+                connection, job_id, request.principal.tenant_id, document_id, request.file.name, payload
+            )
         return job_id
 
     async def _again(self, job: Job, payload: Metadata) -> Written:

@@ -47,9 +47,7 @@ async def row_problems(connection: AsyncConnection) -> RowReport:
         .subquery()
     )
     chunk_counts = (
-        select(
-            chunks.c.document_key, func.count().label("count"), func.max(chunks.c.end).label("end")
-        )
+        select(chunks.c.document_key, func.count().label("count"), func.max(chunks.c.end).label("end"))
         .group_by(chunks.c.document_key)
         .subquery()
     )
@@ -71,7 +69,9 @@ async def row_problems(connection: AsyncConnection) -> RowReport:
         document_count += 1
         chunk_count += row["count"]
         if row["length"] != row["char_count"]:
-            problems.append(f"document {row['id']} stores {row['length']} of its {row['char_count']} characters")
+            problems.append(
+                f"document {row['id']} stores {row['length']} of its {row['char_count']} characters"
+            )
         if row["count"] != row["chunk_count"]:
             problems.append(f"document {row['id']} has {row['count']} of its {row['chunk_count']} chunks")
         if row["end"] > row["char_count"]:

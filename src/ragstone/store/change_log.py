@@ -30,7 +30,8 @@ async def record_documents(
 ) -> None:
     """Log that these documents of one collection changed or went."""
     rows = [
-        {"version": version, "collection_id": collection_id, "document_key": key, "op": "document"} for key in keys
+        {"version": version, "collection_id": collection_id, "document_key": key, "op": "document"}
+        for key in keys
     ]
     if rows:
         await connection.execute(insert(change_log), rows)
@@ -41,7 +42,9 @@ async def record_collection(
 ) -> None:
     """Log that a whole collection came or went."""
     await connection.execute(
-        insert(change_log).values(version=version, collection_id=collection_id, document_key=NO_DOCUMENT, op=op)
+        insert(change_log).values(
+            version=version, collection_id=collection_id, document_key=NO_DOCUMENT, op=op
+        )
     )
 
 
@@ -49,6 +52,8 @@ async def changes_after(connection: AsyncConnection, version: int) -> list[Chang
     """Every change with a higher version, in order."""
     statement = select(change_log).where(change_log.c.version > version).order_by(change_log.c.version)
     return [
-        Change(row["version"], CollectionId(row["collection_id"]), DocumentKey(row["document_key"]), row["op"])
+        Change(
+            row["version"], CollectionId(row["collection_id"]), DocumentKey(row["document_key"]), row["op"]
+        )
         for row in (await connection.execute(statement)).mappings()
     ]

@@ -110,7 +110,9 @@ async def require_collection(connection: AsyncConnection, tenant_id: TenantId, n
 
 async def mark_collection(connection: AsyncConnection, collection_id: CollectionId, version: int) -> None:
     """Remember the version of the collection's newest change."""
-    await connection.execute(update(collections).where(collections.c.id == collection_id).values(version=version))
+    await connection.execute(
+        update(collections).where(collections.c.id == collection_id).values(version=version)
+    )
 
 
 async def remove_collection(connection: AsyncConnection, collection_id: CollectionId) -> None:

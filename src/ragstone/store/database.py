@@ -24,6 +24,9 @@ from ragstone.config import StoreSettings
 from ragstone.errors import HomeMismatch, Overloaded, StoreFailed
 from ragstone.store.tables import corpus, meta
 
+StoreConnection = AsyncConnection
+"""What a read or write block holds; rooms above the store name it by this."""
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0001"
 """The newest migration; a test compares it with the scripts."""
@@ -47,7 +50,7 @@ class Database:
             StoreFailed: the database does not answer.
             Overloaded: no connection became free in time.
         """
-        with _translated(self.path):
+        with _Translated(self.path):
             async with self._reader.connect() as connection:
                 yield connection
 
@@ -59,7 +62,7 @@ class Database:
             StoreFailed: the database is locked for longer than `store.busy_timeout_s`, full or gone.
         """
         async with self._write_turn:
-            with _translated(self.path):
+            with _Translated(self.path):
                 async with self._writer.begin() as connection:
                     yield connection
 
@@ -99,7 +102,7 @@ async def open_database(path: Path, settings: StoreSettings) -> Database:
     reader = _engine(path, settings, is_writer=False)
     database = Database(path, reader, writer)
     try:
-        with _translated(path):
+        with _Translated(path):
             async with writer.begin() as connection:
                 await connection.run_sync(_migrate)
                 await _ensure_rows(connection)
@@ -187,7 +190,7 @@ async def _ensure_rows(connection: AsyncConnection) -> None:
         await connection.execute(insert(meta).values(name="epoch", value=secrets.token_hex(16)))
 
 
-class _translated:
+class _Translated:
     """Turns the driver's exceptions into ours; a context manager without a frame of its own."""
 
     def __init__(self, path: Path) -> None:

@@ -230,7 +230,9 @@ def _columns(new: NewDocument) -> dict[str, object]:
 
 
 async def _insert_document(connection: AsyncConnection, columns: Mapping[str, object]) -> DocumentKey:
-    statement = insert(documents).values({**columns, "created_at": columns["updated_at"]}).returning(documents.c.key)
+    statement = (
+        insert(documents).values({**columns, "created_at": columns["updated_at"]}).returning(documents.c.key)
+    )
     return DocumentKey((await connection.execute(statement)).scalar_one())
 
 
@@ -247,7 +249,9 @@ async def _insert_text(connection: AsyncConnection, key: DocumentKey, new: NewDo
     if rows:
         await connection.execute(insert(text_segments), rows)
     spans = [_span_row(key, "page", page.span.start, page.span.end, page.page, None) for page in new.pages]
-    spans += [_span_row(key, "section", part.span.start, part.span.end, None, part.path) for part in new.sections]
+    spans += [
+        _span_row(key, "section", part.span.start, part.span.end, None, part.path) for part in new.sections
+    ]
     if spans:
         await connection.execute(insert(sections), spans)
     if new.access_groups:
@@ -288,7 +292,9 @@ async def _insert_chunks(connection: AsyncConnection, key: DocumentKey, new: Seq
 
 
 async def _take_chunk_keys(connection: AsyncConnection, count: int) -> int:
-    raised = update(corpus).where(corpus.c.id == CORPUS_ROW).values(last_chunk_key=corpus.c.last_chunk_key + count)
+    raised = (
+        update(corpus).where(corpus.c.id == CORPUS_ROW).values(last_chunk_key=corpus.c.last_chunk_key + count)
+    )
     last = (await connection.execute(raised.returning(corpus.c.last_chunk_key))).scalar_one()
     return int(last) - count + 1
 

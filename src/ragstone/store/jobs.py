@@ -12,7 +12,12 @@ from ragstone.types import DocumentId, Job, JobId, Metadata, TenantId
 
 
 async def create_job(
-    connection: AsyncConnection, job_id: JobId, tenant_id: TenantId, document_id: DocumentId, name: str, payload: Metadata
+    connection: AsyncConnection,
+    job_id: JobId,
+    tenant_id: TenantId,
+    document_id: DocumentId,
+    name: str,
+    payload: Metadata,
 ) -> None:
     """Store a running ingest job."""
     present = now()

@@ -76,7 +76,10 @@ async def hydrate(
     """
     versions = (
         select(
-            select(corpus.c.version).where(corpus.c.id == CORPUS_ROW).scalar_subquery().label("store_version"),
+            select(corpus.c.version)
+            .where(corpus.c.id == CORPUS_ROW)
+            .scalar_subquery()
+            .label("store_version"),
             func.coalesce(func.max(collections.c.version), 0).label("corpus_version"),
         )
         .where(collections.c.id.in_(collection_ids))
@@ -132,7 +135,9 @@ async def read_passage(
     document = (await connection.execute(statement)).mappings().first()
     if document is None:
         return None
-    span = Span(min(max(0, span.start), document["char_count"]), min(max(0, span.end), document["char_count"]))
+    span = Span(
+        min(max(0, span.start), document["char_count"]), min(max(0, span.end), document["char_count"])
+    )
     page, section = await _place(connection, document["key"], span.start)
     text = await _text_of(connection, document["key"], span)
     return Passage(document_id, document["title"], text, span, page, section, document["char_count"])
@@ -159,7 +164,9 @@ async def indexed_chunks(
 async def document_keys(connection: AsyncConnection, collection_id: CollectionId) -> list[DocumentKey]:
     """The keys of a collection's documents, ascending."""
     statement = select(documents.c.key).where(documents.c.collection_id == collection_id)
-    return [DocumentKey(key) for key in (await connection.execute(statement.order_by(documents.c.key))).scalars()]
+    return [
+        DocumentKey(key) for key in (await connection.execute(statement.order_by(documents.c.key))).scalars()
+    ]
 
 
 async def chunk_keys(connection: AsyncConnection, collection_id: CollectionId) -> set[int]:

@@ -53,7 +53,9 @@ def _compare(compare: Compare) -> ColumnElement[bool]:
     if compare.op in ("in", "nin"):
         values = compare.value if isinstance(compare.value, list | tuple) else None
         if values is None:
-            raise InvalidFilter(f"{compare.op} on {compare.key!r} needs a list of values, not {compare.value!r}.")
+            raise InvalidFilter(
+                f"{compare.op} on {compare.key!r} needs a list of values, not {compare.value!r}."
+            )
         found = or_(false(), *(_known(compare.key, value, _OPERATORS["eq"]) for value in values))
         return found if compare.op == "in" else not_(found)
     if compare.op == "ne":

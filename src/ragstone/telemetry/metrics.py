@@ -6,7 +6,23 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 HTTP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-STAGE_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
+STAGE_BUCKETS = (
+    0.0001,
+    0.00025,
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    5.0,
+    30.0,
+)
 
 
 class Metrics:
@@ -19,7 +35,10 @@ class Metrics:
         self._info = Info("ragstone", "The running application.", registry=self.registry)
         self._info.info({"version": version})
         self.http_requests = Counter(
-            "ragstone_http_requests", "HTTP requests answered.", ("method", "route", "status"), registry=self.registry
+            "ragstone_http_requests",
+            "HTTP requests answered.",
+            ("method", "route", "status"),
+            registry=self.registry,
         )
         self.http_seconds = Histogram(
             "ragstone_http_request_duration_seconds",
@@ -36,16 +55,24 @@ class Metrics:
             registry=self.registry,
         )
         self.documents_written = Counter(
-            "ragstone_documents_written", "Documents by what a write did to them.", ("status",), registry=self.registry
+            "ragstone_documents_written",
+            "Documents by what a write did to them.",
+            ("status",),
+            registry=self.registry,
         )
         self.chunks_embedded = Counter(
             "ragstone_chunks_embedded", "Chunks embedded during ingestion.", registry=self.registry
         )
         self.degraded = Counter(
-            "ragstone_degraded", "Responses that something was missing from.", ("part",), registry=self.registry
+            "ragstone_degraded",
+            "Responses that something was missing from.",
+            ("part",),
+            registry=self.registry,
         )
         self.corpus_version = Gauge(
-            "ragstone_corpus_version", "Version that the indexes of this process have applied.", registry=self.registry
+            "ragstone_corpus_version",
+            "Version that the indexes of this process have applied.",
+            registry=self.registry,
         )
         self.query_embeddings = Counter(
             "ragstone_query_embeddings",
@@ -54,7 +81,10 @@ class Metrics:
             registry=self.registry,
         )
         self.generated_tokens = Counter(
-            "ragstone_generator_tokens", "Tokens as the generator reports them.", ("kind",), registry=self.registry
+            "ragstone_generator_tokens",
+            "Tokens as the generator reports them.",
+            ("kind",),
+            registry=self.registry,
         )
 
     def observe_stage(self, operation: str, stage: str, seconds: float) -> None:

@@ -1,0 +1,194 @@
+"""Where a command's work is done: in the running server of the home, or in this process."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from ragstone.deadline import Deadline
+from ragstone.entrypoints import wire
+from ragstone.entrypoints.cli.remote import RemoteBackend, find_server
+from ragstone.entrypoints.requests import read_filter, search_request
+from ragstone.types import AnswerRequest, DocumentId, JsonValue, RawFile
+
+if TYPE_CHECKING:
+    from ragstone.config import Loaded
+    from ragstone.runtime import Engine
+
+Wire = wire.Wire
+
+
+@dataclass(frozen=True, slots=True)
+class AddFile:
+    """A file to add."""
+
+    file: RawFile
+    source: str
+    collection: str
+    title: str | None = None
+    metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A search or a question, as flags gave it."""
+
+    text: str
+    collections: tuple[str, ...] | None
+    mode: str
+    top_k: int | None
+    filters: JsonValue
+    weights: Mapping[str, float] | None
+    explain: bool
+
+
+class Backend(Protocol):
+    """What commands need; every answer looks as on the wire of HTTP."""
+
+    place: str
+    """Who does the work, for messages: `this process` or the server's address."""
+
+    async def add(self, added: AddFile) -> Wire:
+        """Take one file in."""
+        ...
+
+    async def search(self, question: Question) -> Wire:
+        """Search."""
+        ...
+
+    def ask(self, question: Question) -> AsyncGenerator[Wire, None]:
+        """The events of an answer."""
+        ...
+
+    async def list_documents(self, collection: str | None, cursor: str | None, limit: int) -> Wire:
+        """A page of documents."""
+        ...
+
+    async def get_document(self, document_id: str) -> Wire:
+        """One document."""
+        ...
+
+    async def read_document(self, document_id: str, start: int, end: int) -> Wire:
+        """Characters of a document."""
+        ...
+
+    async def remove_document(self, document_id: str) -> Wire:
+        """Remove a document."""
+        ...
+
+    async def remove_matching(self, collection: str, filters: JsonValue) -> Wire:
+        """Remove the documents that a filter matches."""
+        ...
+
+    async def collections(self) -> Wire:
+        """Every collection."""
+        ...
+
+    async def create_collection(self, name: str, language: str) -> Wire:
+        """Make a collection."""
+        ...
+
+    async def remove_collection(self, name: str) -> Wire:
+        """Remove a collection."""
+        ...
+
+
+class LocalBackend:
+    """The engine in this process."""
+
+    place = "this process"
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def add(self, added: AddFile) -> Wire:
+        """Take one file in."""
+        from ragstone.ingest.pipeline import IngestRequest
+
+        request = IngestRequest(
+            file=added.file,
+            collection=added.collection,
+            title=added.title,
+            source=added.source,
+            metadata=added.metadata,
+            is_original_kept=True,
+        )
+        return wire.written(await self._engine.documents.add(request, Deadline.never()))
+
+    async def search(self, question: Question) -> Wire:
+        """Search."""
+        result = await self._engine.search.search(self._request(question).search)
+        return wire.search_result(result, explain=question.explain)
+
+    async def ask(self, question: Question) -> AsyncGenerator[Wire, None]:
+        """The events of an answer."""
+        async with contextlib.aclosing(self._engine.answers.stream(self._request(question))) as events:
+            async for event in events:
+                yield wire.event(event, explain=question.explain, request_id="")
+
+    async def list_documents(self, collection: str | None, cursor: str | None, limit: int) -> Wire:
+        """A page of documents."""
+        return wire.document_page(await self._engine.documents.list(collection, cursor=cursor, limit=limit))
+
+    async def get_document(self, document_id: str) -> Wire:
+        """One document."""
+        return wire.document(await self._engine.documents.get(DocumentId(document_id)))
+
+    async def read_document(self, document_id: str, start: int, end: int) -> Wire:
+        """Characters of a document."""
+        from ragstone.types import Span
+
+        return wire.passage(await self._engine.documents.read(DocumentId(document_id), Span(start, end)))
+
+    async def remove_document(self, document_id: str) -> Wire:
+        """Remove a document."""
+        return wire.written(await self._engine.documents.remove(DocumentId(document_id)))
+
+    async def remove_matching(self, collection: str, filters: JsonValue) -> Wire:
+        """Remove the documents that a filter matches."""
+        removed, version = await self._engine.documents.remove_matching(collection, read_filter(filters))
+        return {"removed": removed, "collection": collection, "corpus_version": version}
+
+    async def collections(self) -> Wire:
+        """Every collection."""
+        return {
+            "collections": [wire.collection(found) for found in await self._engine.documents.collections()]
+        }
+
+    async def create_collection(self, name: str, language: str) -> Wire:
+        """Make a collection."""
+        return wire.collection(await self._engine.documents.create_collection(name, language))
+
+    async def remove_collection(self, name: str) -> Wire:
+        """Remove a collection."""
+        return {"removed": name, "corpus_version": await self._engine.documents.remove_collection(name)}
+
+    def _request(self, question: Question) -> AnswerRequest:
+        return AnswerRequest(
+            search_request(
+                self._engine.settings,
+                question.text,
+                collections=question.collections,
+                mode=question.mode,
+                top_k=question.top_k,
+                filters=question.filters,
+                weights=question.weights,
+            )
+        )
+
+
+@asynccontextmanager
+async def open_backend(loaded: Loaded) -> AsyncIterator[Backend]:
+    """The running server of the home when there is one, otherwise an engine of our own."""
+    url = await find_server(loaded.home)
+    if url is not None:
+        async with RemoteBackend.connect(url) as remote:
+            yield remote
+        return
+    from ragstone.runtime import open_engine
+
+    async with open_engine(loaded) as engine:
+        yield LocalBackend(engine)

@@ -1,0 +1,73 @@
+"""`ragstone collections`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ragstone.entrypoints.cli.context import (
+    HomeOption,
+    JsonOption,
+    console,
+    load_settings,
+    print_json,
+    with_backend,
+)
+
+app = typer.Typer(help="List, create and remove collections.", invoke_without_command=True)
+
+
+@app.callback()
+def list_by_default(context: typer.Context, as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """List, create and remove collections; without a command they are listed."""
+    if context.invoked_subcommand is None:
+        list_collections(context, as_json, home)
+
+
+@app.command("list")
+def list_collections(context: typer.Context, as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """List the collections with their counts."""
+    from ragstone.entrypoints.cli.show import collection_table
+
+    found = with_backend(load_settings(context, home), lambda backend: backend.collections())
+    if as_json:
+        print_json(found)
+    else:
+        console().print(collection_table(found))
+
+
+@app.command("create")
+def create_collection(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits, _ and -.")],
+    language: Annotated[str, typer.Option(help="ISO 639-1 code; decides the stemmer.")] = "en",
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Make a collection with a language of its own; adding to a new name makes an English one."""
+    made = with_backend(
+        load_settings(context, home), lambda backend: backend.create_collection(name, language)
+    )
+    if as_json:
+        print_json(made)
+    else:
+        print(f"created {made['name']} (language {made['language']})")
+
+
+@app.command("remove")
+def remove_collection(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The collection's name.")],
+    is_sure: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Remove a collection with all its documents."""
+    if not is_sure:
+        typer.confirm(f"Remove collection {name!r} with all its documents?", abort=True, err=True)
+    done = with_backend(load_settings(context, home), lambda backend: backend.remove_collection(name))
+    if as_json:
+        print_json(done)
+    else:
+        print(f"removed {name}")

@@ -1,0 +1,93 @@
+"""What every command shares: where the home is, how settings come together, running async work."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ragstone.config import Loaded
+    from ragstone.entrypoints.cli.backend import Backend
+
+T = TypeVar("T")
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", metavar="DIR", help="Where everything lies; $RAGSTONE_HOME, else ~/.ragstone."),
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Settings; HOME/ragstone.toml when left out.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """Options given before the command."""
+
+    home: Path | None = None
+    config: Path | None = None
+
+
+def load_settings(
+    context: typer.Context,
+    home: Path | None = None,
+    flags: Mapping[str, str | int | float | bool | None] | None = None,
+) -> Loaded:
+    """The settings for this command; `--home` may stand before or after its name.
+
+    Raises:
+        InvalidSetting: a setting is unknown or out of range.
+    """
+    from ragstone.config import load
+
+    given = context.obj if isinstance(context.obj, Globals) else Globals()
+    return load(home or given.home, config_file=given.config, flags=flags)
+
+
+def quiet_logs(loaded: Loaded) -> None:
+    """Logs of a one-off command: warnings and worse, readable."""
+    from ragstone.telemetry.logs import configure_logs
+
+    level = (
+        "warning" if loaded.settings.telemetry.log_level == "info" else loaded.settings.telemetry.log_level
+    )
+    configure_logs(loaded.settings.telemetry.model_copy(update={"log_level": level}))
+
+
+def run_async(work: Coroutine[object, object, T]) -> T:
+    """Run a command's work to its end; Ctrl-C cancels it, which closes everything in order."""
+    return asyncio.run(work)
+
+
+def with_backend(loaded: Loaded, work: Callable[[Backend], Awaitable[T]]) -> T:
+    """The result of `work` on the running server of the home, or on an engine of our own."""
+    from ragstone.entrypoints.cli.backend import open_backend
+
+    async def run() -> T:
+        async with open_backend(loaded) as backend:
+            return await work(backend)
+
+    quiet_logs(loaded)
+    return run_async(run())
+
+
+def print_json(value: object) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console; plain where output is no terminal."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())

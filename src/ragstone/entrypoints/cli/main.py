@@ -1,0 +1,98 @@
+"""The `ragstone` command."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from ragstone.entrypoints.cli import collections, documents, evaluate, operate, questions, serve
+from ragstone.entrypoints.cli.context import ConfigOption, Globals, HomeOption
+from ragstone.errors import InvalidRequest, NotFound, RagstoneError
+
+HELP = """Documents in; hybrid search; answers with exact citations.
+
+Begin with:
+
+    ragstone add docs/ README.md
+    ragstone ask "How do I configure the port?"
+    ragstone serve
+
+Commands talk to the running server of the home when there is one, and work without one otherwise."""
+
+EXIT_FAILED, EXIT_USAGE, EXIT_NOT_FOUND, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+app = typer.Typer(
+    name="ragstone",
+    help=HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(name="add")(documents.add)
+app.command(name="search")(questions.search)
+app.command(name="ask")(questions.ask)
+app.add_typer(documents.app, name="docs")
+app.add_typer(collections.app, name="collections")
+app.command(name="serve")(serve.serve)
+app.command(name="mcp")(serve.mcp)
+app.command(name="check")(operate.check)
+app.command(name="doctor")(operate.doctor)
+app.add_typer(operate.config_app, name="config")
+app.command(name="eval")(evaluate.evaluate)
+app.command(name="bench")(evaluate.bench)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ragstone {version('ragstone')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    context: typer.Context,
+    home: HomeOption = None,
+    config: ConfigOption = None,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    del show_version
+    context.obj = Globals(home, config)
+
+
+def run() -> None:
+    """Run the command line; errors become one sentence on stderr and an exit code."""
+    try:
+        app()
+    except RagstoneError as error:
+        _complain(error)
+        sys.exit(_exit_code(error))
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader (head, less) has gone; there is nobody to tell.
+        sys.stderr.close()
+        sys.exit(EXIT_FAILED)
+
+
+def _complain(error: RagstoneError) -> None:
+    print(f"Error: {error.message} [{error.code}]", file=sys.stderr)
+
+
+def _exit_code(error: RagstoneError) -> int:
+    if isinstance(error, NotFound) or error.code.endswith("_not_found"):
+        return EXIT_NOT_FOUND
+    return (
+        EXIT_USAGE if isinstance(error, InvalidRequest) or error.code.startswith("invalid_") else EXIT_FAILED
+    )
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,174 @@
+"""The commands' work done by a running server, over its HTTP interface."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx2
+
+from ragstone.errors import DependencyFailed, RagstoneError
+from ragstone.home import Home, read_server_url
+
+if TYPE_CHECKING:
+    from ragstone.entrypoints.cli.backend import AddFile, Question
+    from ragstone.types import JsonValue
+
+Wire = dict[str, object]
+
+ANSWER_TIMEOUT_S = 600.0
+HELLO_TIMEOUT_S = 2.0
+
+
+class ServerError(RagstoneError):
+    """A problem that the server reported; its code and message are kept."""
+
+    def __init__(self, code: str, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retryable = retryable
+
+
+async def find_server(home: Path) -> str | None:
+    """The address of the server that runs on this home and answers."""
+    url = read_server_url(Home(home))
+    if url is None:
+        return None
+    try:
+        async with httpx2.AsyncClient(trust_env=False) as client:
+            response = await client.get(f"{url}/health/live", timeout=HELLO_TIMEOUT_S)
+            return url if response.status_code == httpx2.codes.OK else None
+    except httpx2.HTTPError:
+        return None
+
+
+class RemoteBackend:
+    """A running server."""
+
+    def __init__(self, client: httpx2.AsyncClient, url: str) -> None:
+        self._client = client
+        self.place = url
+
+    @classmethod
+    @asynccontextmanager
+    async def connect(cls, url: str) -> AsyncIterator[RemoteBackend]:
+        """A backend on the server at `url`."""
+        limits = httpx2.Timeout(ANSWER_TIMEOUT_S, connect=HELLO_TIMEOUT_S)
+        async with httpx2.AsyncClient(base_url=url, timeout=limits, trust_env=False) as client:
+            yield cls(client, url)
+
+    async def add(self, added: AddFile) -> Wire:
+        """Take one file in, however long it takes."""
+        form = {"collection": added.collection, "source": added.source, "wait_s": str(ANSWER_TIMEOUT_S)}
+        if added.title is not None:
+            form["title"] = added.title
+        if added.metadata:
+            form["metadata"] = json.dumps(added.metadata)
+        files = {"file": (added.file.name, added.file.content)}
+        return await self._call("POST", "/v1/documents", data=form, files=files)
+
+    async def search(self, question: Question) -> Wire:
+        """Search."""
+        return await self._call("POST", "/v1/search", body={"query": question.text, **_options(question)})
+
+    async def ask(self, question: Question) -> AsyncGenerator[Wire, None]:
+        """The events of an answer, as they come."""
+        body = {"question": question.text, "stream": True, **_options(question)}
+        headers = {"accept": "application/x-ndjson"}
+        try:
+            async with self._client.stream("POST", "/v1/ask", json=body, headers=headers) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise _problem(response)
+                async for line in response.aiter_lines():
+                    if line:
+                        yield json.loads(line)
+        except httpx2.HTTPError as error:
+            raise self._lost(error) from error
+
+    async def list_documents(self, collection: str | None, cursor: str | None, limit: int) -> Wire:
+        """A page of documents."""
+        query = {"collection": collection, "cursor": cursor, "limit": str(limit)}
+        return await self._call("GET", "/v1/documents", query=query)
+
+    async def get_document(self, document_id: str) -> Wire:
+        """One document."""
+        return await self._call("GET", f"/v1/documents/{document_id}")
+
+    async def read_document(self, document_id: str, start: int, end: int) -> Wire:
+        """Characters of a document."""
+        query = {"start": str(start), "end": str(end)}
+        return await self._call("GET", f"/v1/documents/{document_id}/text", query=query)
+
+    async def remove_document(self, document_id: str) -> Wire:
+        """Remove a document."""
+        return await self._call("DELETE", f"/v1/documents/{document_id}")
+
+    async def remove_matching(self, collection: str, filters: JsonValue) -> Wire:
+        """Remove the documents that a filter matches."""
+        query = {"collection": collection, "filter": json.dumps(filters)}
+        return await self._call("DELETE", "/v1/documents", query=query)
+
+    async def collections(self) -> Wire:
+        """Every collection."""
+        return await self._call("GET", "/v1/collections")
+
+    async def create_collection(self, name: str, language: str) -> Wire:
+        """Make a collection."""
+        return await self._call("POST", "/v1/collections", body={"name": name, "language": language})
+
+    async def remove_collection(self, name: str) -> Wire:
+        """Remove a collection."""
+        return await self._call("DELETE", f"/v1/collections/{name}")
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Mapping[str, object] | None = None,
+        query: Mapping[str, str | None] | None = None,
+        data: Mapping[str, str] | None = None,
+        files: Mapping[str, tuple[str, bytes]] | None = None,
+    ) -> Wire:
+        given = {name: value for name, value in (query or {}).items() if value is not None}
+        try:
+            response = await self._client.request(
+                method, path, json=body, params=given, data=data, files=files
+            )
+        except httpx2.HTTPError as error:
+            raise self._lost(error) from error
+        if response.is_error:
+            raise _problem(response)
+        answer: Wire = response.json()
+        return answer
+
+    def _lost(self, error: httpx2.HTTPError) -> DependencyFailed:
+        return DependencyFailed(
+            f"The server at {self.place} stopped answering ({type(error).__name__}: {error}); start it again."
+        )
+
+
+def _options(question: Question) -> Wire:
+    options: Wire = {"mode": question.mode, "explain": question.explain}
+    for name, value in (
+        ("collections", question.collections),
+        ("top_k", question.top_k),
+        ("filters", question.filters),
+        ("weights", question.weights),
+    ):
+        if value is not None:
+            options[name] = value
+    return options
+
+
+def _problem(response: httpx2.Response) -> RagstoneError:
+    try:
+        found = response.json()
+        code, message = str(found["code"]), str(found["detail"])
+    except (ValueError, KeyError, TypeError):
+        return DependencyFailed(f"The server answered {response.status_code} without saying why.")
+    return ServerError(code, message, retryable=bool(found.get("retryable")))

@@ -1,0 +1,50 @@
+"""`ragstone serve` and `ragstone mcp`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ragstone.entrypoints.cli.context import HomeOption, load_settings, quiet_logs, run_async
+
+
+def serve(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; loopback only.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Serve HTTP and MCP until Ctrl-C.
+
+    Example: ragstone serve --port 8321
+    """
+    from ragstone.entrypoints.http.serve import serve as serve_http
+    from ragstone.telemetry.logs import configure_logs
+
+    loaded = load_settings(context, home, {"server.host": host, "server.port": port})
+    configure_logs(loaded.settings.telemetry)
+    run_async(serve_http(loaded, _announce))
+
+
+def mcp(context: typer.Context, home: HomeOption = None) -> None:
+    """Serve MCP on stdin and stdout, for assistants that start their servers themselves.
+
+    Example, for an assistant's configuration: {"command": "ragstone", "args": ["mcp"]}
+    """
+    from ragstone.entrypoints.mcp.server import build_mcp_server
+    from ragstone.runtime import open_engine
+
+    loaded = load_settings(context, home)
+    quiet_logs(loaded)
+
+    async def run() -> None:
+        async with open_engine(loaded) as engine:
+            await build_mcp_server(engine).run_stdio_async()
+
+    run_async(run())
+
+
+def _announce(url: str) -> None:
+    print(f"Ragstone answers at {url} (MCP at {url}/mcp); Ctrl-C stops it.", file=sys.stderr, flush=True)

@@ -1,0 +1,140 @@
+"""How results look in a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
+
+Wire = dict[str, object]
+
+SNIPPET_CHARS = 320
+
+
+def document_table(documents: Sequence[Wire]) -> Table:
+    """Documents, one per row."""
+    table = Table("id", "title", "collection", "chunks", "source", box=None, header_style="bold")
+    for found in documents:
+        cells = (
+            found["id"],
+            found["title"],
+            found["collection"],
+            found["chunk_count"],
+            found["source"] or "",
+        )
+        table.add_row(*(escape(str(cell)) for cell in cells))
+    return table
+
+
+def document_card(console: Console, document: Wire, passage: Wire) -> None:
+    """A document's properties, then its text."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in document.items():
+        table.add_row(f"[bold]{name}[/]", escape(str(value)))
+    console.print(table)
+    span = _object(passage["span"])
+    console.print(f"\n[dim]characters {span['start']}–{span['end']} of {passage['char_count']}[/]")
+    console.print(Text(str(passage["text"])))
+
+
+def collection_table(found: Wire) -> Table:
+    """Collections with their counts."""
+    table = Table("collection", "documents", "chunks", "language", "model", box=None, header_style="bold")
+    for collection in _objects(found["collections"]):
+        cells = [collection[name] for name in ("name", "document_count", "chunk_count", "language")]
+        cells.append(_object(collection["embedding"])["model"])
+        table.add_row(*(escape(str(cell)) for cell in cells))
+    return table
+
+
+def search_result(console: Console, result: Wire, *, explain: bool) -> None:
+    """Hits, best first, with their place and a snippet."""
+    hits = _objects(result["hits"])
+    if not hits:
+        console.print("Nothing found.")
+    for number, hit in enumerate(hits, start=1):
+        console.print(f"[bold]{number}. {escape(place(hit))}[/]  [dim]{cast('float', hit['score']):.4f}[/]")
+        if explain:
+            console.print(f"   [cyan]{_scores(_object(hit['scores']))}[/]")
+        text = " ".join(str(hit["text"]).split())
+        console.print(Text("   " + (text if len(text) <= SNIPPET_CHARS else text[:SNIPPET_CHARS] + "…")))
+    _footer(console, result)
+
+
+class AnswerPrinter:
+    """Prints the events of an answer as they come."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def show(self, event: Wire) -> None:
+        """Print what one event adds."""
+        match event["event"]:
+            case "delta":
+                if event["restarts"]:
+                    self._console.print(
+                        "\n[yellow]The generator failed; here is what the documents say:[/]\n"
+                    )
+                self._console.print(Text(str(event["text"])), end="")
+            case "finished":
+                self._finish(event)
+
+    def _finish(self, answer: Wire) -> None:
+        self._console.print("\n")
+        for citation in _objects(answer["citations"]):
+            quote = " ".join(str(citation["quote"]).split())
+            marker = escape(f"[{citation['marker']}]")
+            self._console.print(f"[bold]{marker} {escape(place(citation))}[/]")
+            self._console.print(Text(f"    “{quote}”", style="dim"))
+        if answer["mode"] == "extractive" and answer["citations"]:
+            self._console.print(
+                "\n[dim]Quoted from the documents: no generator is configured or it did not answer "
+                "(see generator.base_url).[/]"
+            )
+        _footer(self._console, answer)
+
+
+def place(found: Mapping[str, object]) -> str:
+    """Where something stands: title or file, page, section."""
+    source = str(found.get("source") or found["title"])
+    parts = [source]
+    if found.get("page") is not None:
+        parts.append(f"page {found['page']}")
+    section = found.get("section")
+    if isinstance(section, list) and section:
+        parts.append(" > ".join(str(name) for name in section))
+    return ", ".join(parts)
+
+
+def _footer(console: Console, result: Wire) -> None:
+    degraded = result["degraded"]
+    if isinstance(degraded, list) and degraded:
+        console.print(f"[yellow]Degraded: {escape(', '.join(str(part) for part in degraded))}[/]")
+    total_ms = _object(result["timings"]).get("total")
+    console.print(f"[dim]corpus version {result['corpus_version']}, {total_ms} ms[/]")
+
+
+def _scores(scores: Wire) -> str:
+    parts = []
+    for leg in ("lexical", "dense"):
+        found = scores[leg]
+        if isinstance(found, dict):
+            parts.append(f"{leg} #{found['rank']} ({found['score']:.3f})")
+        else:
+            parts.append(f"{leg} –")
+    return f"{' · '.join(parts)} · fused {cast('float', scores['fused']):.5f}"
+
+
+def _object(value: object) -> Wire:
+    return cast("Wire", value)
+
+
+def _objects(value: object) -> list[Wire]:
+    return cast("list[Wire]", value)

@@ -1,0 +1,70 @@
+"""The ASGI application around an engine."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+
+from ragstone.entrypoints.http import documents, questions, status
+from ragstone.entrypoints.http.context import ClientGone, render_client_gone
+from ragstone.entrypoints.http.middleware import RequestMiddleware
+from ragstone.entrypoints.http.problems import (
+    render_http_error,
+    render_ragstone_error,
+    render_unexpected,
+    render_validation_error,
+)
+from ragstone.entrypoints.mcp.server import build_mcp_server, mcp_routes
+from ragstone.errors import RagstoneError
+from ragstone.runtime import Engine
+
+DESCRIPTION = """Documents in; hybrid search; answers with exact citations.
+
+Text offsets are code points, half-open, into a document's stored text.
+Additions to /v1 are compatible; unknown request fields are refused."""
+
+
+def build_app(engine: Engine) -> ASGIApp:
+    """The application; the engine is opened and closed by whoever built it."""
+    mcp = build_mcp_server(engine)
+    mcp_app, session = mcp_routes(mcp, engine.settings.security.allowed_hosts)
+    app = FastAPI(
+        title="Ragstone",
+        version=version("ragstone"),
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan(session),
+    )
+    app.state.engine = engine
+    for module in (documents, questions, status):
+        app.include_router(module.router)
+    app.router.routes.extend(mcp_app)
+    app.add_exception_handler(RagstoneError, render_ragstone_error)
+    app.add_exception_handler(RequestValidationError, render_validation_error)
+    app.add_exception_handler(HTTPException, render_http_error)
+    app.add_exception_handler(ClientGone, render_client_gone)
+    app.add_exception_handler(Exception, render_unexpected)
+    settings = engine.settings
+    return RequestMiddleware(
+        app, engine.metrics, settings.security.allowed_hosts, settings.limits.request_max_bytes
+    )
+
+
+def _lifespan(
+    session: Callable[[], AbstractAsyncContextManager[None]],
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        engine: Engine = app.state.engine
+        await engine.uploads.resume()
+        async with session():
+            yield
+
+    return lifespan

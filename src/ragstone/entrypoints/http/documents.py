@@ -1,0 +1,238 @@
+"""Routes for documents and collections."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from ragstone.deadline import Deadline
+from ragstone.entrypoints import wire
+from ragstone.entrypoints.http.context import EngineOf, respond, while_connected
+from ragstone.entrypoints.http.examples import ADD_BODY, REPLACE_BODY, WRITTEN, documented
+from ragstone.entrypoints.http.schemas import AddText, CreateCollection, EditDocument, ReplaceText
+from ragstone.entrypoints.http.uploads import Upload, read_json, read_upload
+from ragstone.entrypoints.requests import read_filter, read_metadata
+from ragstone.errors import InvalidRequest, RagstoneError
+from ragstone.ingest.pipeline import IngestRequest
+from ragstone.runtime import Engine
+from ragstone.service.uploads import Accepted
+from ragstone.types import (
+    DEFAULT_COLLECTION,
+    DEFAULT_TENANT,
+    ChunkingSpec,
+    DocumentId,
+    Filter,
+    JobId,
+    RawFile,
+    Span,
+    Written,
+)
+
+router = APIRouter(prefix="/v1", tags=["documents"])
+
+INLINE_NAME = "inline.md"
+
+
+@router.post(
+    "/documents",
+    status_code=201,
+    summary="Add documents",
+    openapi_extra=ADD_BODY,
+    responses=documented({201: WRITTEN, 202: {"job_id": "…", "document_id": "…", "status": "running"}}),
+)
+async def add_documents(request: Request, engine: EngineOf) -> Response:
+    """Add inline text (JSON) or files (multipart). Text is searchable when the response comes.
+
+    Files are waited for up to `wait_s`, then go on as a job (202). Several files give one result each.
+    """
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        return await _add_files(request, engine)
+    body = await read_json(request, AddText)
+    written = await while_connected(request, _add_text(engine, body))
+    return respond(wire.written(written), _status(written))
+
+
+@router.get("/documents", summary="List documents")
+async def list_documents(
+    engine: EngineOf,
+    collection: str | None = None,
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    filter: Annotated[str | None, Query(description="A filter as JSON.")] = None,  # noqa: A002
+) -> Response:
+    """A page of documents, oldest first; `next_cursor` leads on."""
+    page = await engine.documents.list(collection, filter_=_filter(filter), cursor=cursor, limit=limit)
+    return respond(wire.document_page(page))
+
+
+@router.delete("/documents", summary="Remove documents by filter")
+async def remove_documents(engine: EngineOf, filter: str, collection: str = "default") -> Response:  # noqa: A002
+    """Remove every document of a collection that the filter (JSON) matches."""
+    removed, version = await engine.documents.remove_matching(collection, _required_filter(filter))
+    return respond({"removed": removed, "collection": collection, "corpus_version": version})
+
+
+@router.get("/documents/{document_id}", summary="Get a document")
+async def get_document(engine: EngineOf, document_id: str) -> Response:
+    """One document without its text."""
+    return respond(wire.document(await engine.documents.get(DocumentId(document_id))))
+
+
+@router.get("/documents/{document_id}/text", summary="Read a document's text")
+async def read_document(
+    engine: EngineOf, document_id: str, start: int = 0, end: int | None = None
+) -> Response:
+    """Characters `[start, end)` of the stored text (code points), with their page and section."""
+    span = None if end is None and start == 0 else Span(start, start + 100_000 if end is None else end)
+    return respond(wire.passage(await engine.documents.read(DocumentId(document_id), span)))
+
+
+@router.put(
+    "/documents/{document_id}",
+    summary="Replace a document",
+    openapi_extra=REPLACE_BODY,
+    responses=documented({200: {**WRITTEN, "status": "replaced", "version": 2}}),
+)
+async def replace_document(request: Request, engine: EngineOf, document_id: str) -> Response:
+    """New content for a document, as JSON or as one file; when this returns no old text can be found."""
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        upload = await read_upload(request, engine.settings)
+        if len(upload.files) != 1:
+            raise InvalidRequest(f"One document is replaced by one file, not by {len(upload.files)}.")
+        asked = _file_request(upload, upload.files[0], DocumentId(document_id))
+        return _uploaded(await engine.uploads.upload(asked, upload.wait_s))
+    body = await read_json(request, ReplaceText)
+    work = _add_text(engine, body, DocumentId(document_id))
+    return respond(wire.written(await while_connected(request, work)))
+
+
+@router.patch("/documents/{document_id}", summary="Edit title or metadata")
+async def edit_document(engine: EngineOf, document_id: str, body: EditDocument) -> Response:
+    """Change title or metadata; nothing is embedded again."""
+    metadata = None if body.metadata is None else read_metadata(body.metadata, engine.settings)
+    return respond(wire.document(await engine.documents.edit(DocumentId(document_id), body.title, metadata)))
+
+
+@router.delete("/documents/{document_id}", summary="Remove a document", responses=documented({200: WRITTEN}))
+async def remove_document(engine: EngineOf, document_id: str) -> Response:
+    """Remove a document; when this returns its text is unreachable."""
+    return respond(wire.written(await engine.documents.remove(DocumentId(document_id))))
+
+
+@router.get("/chunks/{chunk_id}", summary="Read around a chunk")
+async def read_chunk(
+    engine: EngineOf, chunk_id: str, context_chars: Annotated[int, Query(ge=0, le=20_000)] = 500
+) -> Response:
+    """The text of a chunk with its surroundings."""
+    return respond(wire.passage(await engine.documents.read_around(chunk_id, context_chars)))
+
+
+@router.get("/jobs/{job_id}", summary="Get a job")
+async def get_job(engine: EngineOf, job_id: str) -> Response:
+    """How an upload is doing that was answered with 202."""
+    return respond(wire.job(await engine.uploads.job(JobId(job_id), DEFAULT_TENANT)))
+
+
+@router.get("/collections", summary="List collections", tags=["collections"])
+async def list_collections(engine: EngineOf) -> Response:
+    """Every collection with its counts."""
+    return respond(
+        {"collections": [wire.collection(found) for found in await engine.documents.collections()]}
+    )
+
+
+@router.post("/collections", status_code=201, summary="Create a collection", tags=["collections"])
+async def create_collection(engine: EngineOf, body: CreateCollection) -> Response:
+    """Make a collection with a language or a chunking of its own; adding to a new name makes it, too."""
+    ingest = engine.settings.ingest
+    chunking = ChunkingSpec(
+        ingest.chunk_max_tokens if body.chunk_max_tokens is None else body.chunk_max_tokens,
+        ingest.chunk_overlap_tokens if body.chunk_overlap_tokens is None else body.chunk_overlap_tokens,
+    )
+    made = await engine.documents.create_collection(body.name, body.language, chunking)
+    return respond(wire.collection(made), HTTPStatus.CREATED)
+
+
+@router.get("/collections/{name}", summary="Get a collection", tags=["collections"])
+async def get_collection(engine: EngineOf, name: str) -> Response:
+    """One collection with its counts."""
+    return respond(wire.collection(await engine.documents.collection(name)))
+
+
+@router.delete("/collections/{name}", summary="Remove a collection", tags=["collections"])
+async def remove_collection(engine: EngineOf, name: str) -> Response:
+    """Remove a collection with all its documents."""
+    return respond({"removed": name, "corpus_version": await engine.documents.remove_collection(name)})
+
+
+async def _add_text(
+    engine: Engine, body: AddText | ReplaceText, document_id: DocumentId | None = None
+) -> Written:
+    limit = engine.settings.limits.text_max_chars
+    if len(body.text) > limit:
+        raise InvalidRequest(
+            f"text has {len(body.text)} characters; at most {limit} are taken (limits.text_max_chars)."
+        )
+    new = body if isinstance(body, AddText) else None
+    asked = IngestRequest(
+        file=RawFile(body.text.encode("utf-8", "replace"), INLINE_NAME, "text/markdown"),
+        collection=DEFAULT_COLLECTION if new is None else new.collection,
+        title=body.title,
+        source=None if new is None else new.source,
+        metadata=read_metadata(body.metadata, engine.settings),
+        document_id=document_id,
+    )
+    return await engine.documents.add(asked, Deadline.after(engine.settings.answer.timeout_s))
+
+
+async def _add_files(request: Request, engine: Engine) -> Response:
+    upload = await read_upload(request, engine.settings)
+    if len(upload.files) == 1:
+        return _uploaded(await engine.uploads.upload(_file_request(upload, upload.files[0]), upload.wait_s))
+    results: list[dict[str, object]] = []
+    for file in upload.files:
+        try:
+            done = await engine.uploads.upload(_file_request(upload, file), upload.wait_s)
+            shown = wire.accepted(done) if isinstance(done, Accepted) else wire.written(done)
+        except RagstoneError as error:
+            shown = {"status": "failed", "error": wire.error(error)}
+        results.append({"name": file.name, **shown})
+    is_mixed = any(result["status"] in ("failed", "running") for result in results)
+    return respond({"results": results}, HTTPStatus.MULTI_STATUS if is_mixed else HTTPStatus.CREATED)
+
+
+def _file_request(upload: Upload, file: RawFile, document_id: DocumentId | None = None) -> IngestRequest:
+    return IngestRequest(
+        file=file,
+        collection=upload.collection,
+        title=upload.title,
+        source=upload.source if upload.source is not None else file.name,
+        metadata=upload.metadata,
+        document_id=document_id,
+        is_original_kept=True,
+    )
+
+
+def _uploaded(done: Written | Accepted) -> Response:
+    if isinstance(done, Accepted):
+        return respond(wire.accepted(done), HTTPStatus.ACCEPTED)
+    return respond(wire.written(done), _status(done))
+
+
+def _status(done: Written) -> HTTPStatus:
+    return HTTPStatus.CREATED if done.status == "added" else HTTPStatus.OK
+
+
+def _filter(text: str | None) -> Filter | None:
+    return None if text is None else _required_filter(text)
+
+
+def _required_filter(text: str) -> Filter:
+    try:
+        return read_filter(json.loads(text))
+    except ValueError as error:
+        raise InvalidRequest(f"The filter {text!r} is not JSON: {error}.") from error

@@ -1,0 +1,118 @@
+"""Examples and hand-written parts of the OpenAPI description."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ragstone.entrypoints.http.schemas import AddText, ReplaceText
+
+WRITTEN: Final = {
+    "id": "0192f0c4-6a6e-7cc1-9d2e-3f1f5a0c9b11",
+    "version": 1,
+    "chunk_count": 1,
+    "collection": "default",
+    "corpus_version": 12,
+    "status": "added",
+    "warnings": [],
+}
+
+CITATION: Final = {
+    "marker": 1,
+    "document_id": "0192f0c4-6a6e-7cc1-9d2e-3f1f5a0c9b11",
+    "chunk_id": "0192f0c4-6a71-7f30-8a55-0b6a1d1f7e02",
+    "title": "Opening hours",
+    "source": None,
+    "quote": "The library opens at nine.",
+    "span": {"start": 17, "end": 43},
+    "page": None,
+    "section": ["Opening hours"],
+}
+
+HIT: Final = {
+    "chunk_id": CITATION["chunk_id"],
+    "document_id": CITATION["document_id"],
+    "collection": "default",
+    "title": "Opening hours",
+    "source": None,
+    "text": "# Opening hours\n\nThe library opens at nine.",
+    "score": 0.0328,
+    "span": {"start": 0, "end": 43},
+    "page": None,
+    "section": ["Opening hours"],
+    "metadata": {"year": 2024},
+    "scores": {
+        "lexical": {"rank": 1, "score": 2.4},
+        "dense": {"rank": 1, "score": 0.71},
+        "fused": 0.0328,
+    },
+}
+
+SEARCHED: Final = {
+    "hits": [HIT],
+    "corpus_version": 12,
+    "degraded": [],
+    "timings": {"lexical": 0.4, "embed_query": 2.0, "dense": 2.2, "hydrate": 0.9, "total": 3.6},
+}
+
+ANSWERED: Final = {
+    "answer_id": "0192f0c5-0a10-7e62-b1d4-55b7f0a3c9aa",
+    "answer": "“The library opens at nine.” [1]",
+    "mode": "extractive",
+    "citations": [CITATION],
+    "hits": [HIT],
+    "usage": None,
+    "corpus_version": 12,
+    "degraded": [],
+    "timings": {"total": 21.5},
+    "request_id": "5f0d1c6a7f5f4b0c9c9c2b6d8f1f0e3a",
+}
+
+PROBLEM: Final = {
+    "type": "about:blank",
+    "title": "Not Found",
+    "status": 404,
+    "detail": "No document has the id 'nope'. `ragstone docs list` shows the ids there are.",
+    "code": "document_not_found",
+    "path": "/v1/documents/nope",
+    "timestamp": "2026-11-20T12:00:00.000+00:00",
+    "request_id": "5f0d1c6a7f5f4b0c9c9c2b6d8f1f0e3a",
+    "retryable": False,
+}
+
+_FORM: Final = {
+    "schema": {
+        "type": "object",
+        "properties": {
+            "file": {"type": "array", "items": {"type": "string", "format": "binary"}},
+            "collection": {"type": "string", "default": "default"},
+            "title": {"type": "string"},
+            "source": {"type": "string"},
+            "metadata": {"type": "string", "description": "A JSON object."},
+            "wait_s": {"type": "number", "default": 30},
+        },
+        "required": ["file"],
+    }
+}
+
+# OpenAPI fragments are open-ended JSON, which FastAPI types as Any.
+Fragment = dict[str, Any]
+
+
+def _body(model: type[AddText | ReplaceText]) -> Fragment:
+    schema = model.model_json_schema()
+    content = {"application/json": {"schema": schema}, "multipart/form-data": _FORM}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+ADD_BODY: Final[Fragment] = _body(AddText)
+REPLACE_BODY: Final[Fragment] = _body(ReplaceText)
+
+
+def documented(examples: dict[int, object]) -> dict[int | str, Fragment]:
+    """Responses with an example each, and the problem that every route may answer with."""
+    shown: dict[int | str, Fragment] = {
+        status: {"description": "Success.", "content": {"application/json": {"example": example}}}
+        for status, example in examples.items()
+    }
+    problem = {"description": "A problem.", "content": {"application/problem+json": {"example": PROBLEM}}}
+    return {**shown, "default": problem}

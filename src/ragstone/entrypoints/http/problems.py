@@ -1,0 +1,150 @@
+"""Errors on the wire: RFC 9457 problem details with a code, the request id and whether to try again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+import msgspec
+import structlog
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from ragstone.errors import (
+    BrokenDocument,
+    Conflict,
+    DeadlineExceeded,
+    DependencyFailed,
+    DocumentRejected,
+    FileTooLarge,
+    GeneratorFailed,
+    InvalidFileType,
+    InvalidRequest,
+    NotFound,
+    NotReady,
+    Overloaded,
+    RagstoneError,
+    Refused,
+)
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 1
+
+# Nearest class first: the first one that an error is an instance of gives its status.
+STATUSES: tuple[tuple[type[RagstoneError], HTTPStatus], ...] = (
+    (InvalidFileType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (FileTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (BrokenDocument, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (DocumentRejected, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (InvalidRequest, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (Conflict, HTTPStatus.CONFLICT),
+    (Refused, HTTPStatus.FORBIDDEN),
+    (Overloaded, HTTPStatus.TOO_MANY_REQUESTS),
+    (DeadlineExceeded, HTTPStatus.GATEWAY_TIMEOUT),
+    (GeneratorFailed, HTTPStatus.BAD_GATEWAY),
+    (DependencyFailed, HTTPStatus.SERVICE_UNAVAILABLE),
+    (NotReady, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+HTTP_CODES = {
+    400: "invalid_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "request_too_large",
+    415: "invalid_media_type",
+}
+
+
+def status_of(error: RagstoneError) -> HTTPStatus:
+    """The HTTP status of an error; 500 for one that is nobody's request's fault."""
+    for kind, status in STATUSES:
+        if isinstance(error, kind):
+            return status
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def problem(
+    status: HTTPStatus, code: str, detail: str, *, path: str, request_id: str, retryable: bool = False
+) -> Response:
+    """A problem response; `details` of the error stay in the log."""
+    body = {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": detail,
+        "code": code,
+        "path": path,
+        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "request_id": request_id,
+        "retryable": retryable,
+    }
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.TOO_MANY_REQUESTS else None
+    return Response(msgspec.json.encode(body), int(status), headers, MEDIA_TYPE)
+
+
+async def render_ragstone_error(request: Request, error: Exception) -> Response:
+    """The handler of everything that Ragstone raises on purpose."""
+    if not isinstance(error, RagstoneError):
+        return await render_unexpected(request, error)
+    return _respond(request, status_of(error), error.code, error.message, retryable=error.retryable)
+
+
+async def render_validation_error(request: Request, error: Exception) -> Response:
+    """The handler of bodies and parameters that do not fit their schema."""
+    problems = error.errors() if isinstance(error, RequestValidationError) else []
+    if any(found["type"] == "json_invalid" for found in problems):
+        reason = problems[0].get("ctx", {}).get("error", "it cannot be read")
+        return _respond(
+            request, HTTPStatus.BAD_REQUEST, "invalid_json", f"The request body is not JSON: {reason}."
+        )
+    detail = " ".join(_sentence(found) for found in problems) or "The request does not fit its schema."
+    return _respond(request, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail)
+
+
+async def render_http_error(request: Request, error: Exception) -> Response:
+    """The handler of what the framework refuses: unknown paths and methods."""
+    if not isinstance(error, HTTPException):
+        return await render_unexpected(request, error)
+    status = HTTPStatus(error.status_code)
+    detail = str(error.detail)
+    if status == HTTPStatus.NOT_FOUND:
+        detail = f"There is nothing at {request.url.path!r}; /openapi.json lists what there is."
+    elif status == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = f"{request.method} is not possible at {request.url.path!r}; /openapi.json lists what is."
+    response = _respond(request, status, HTTP_CODES.get(error.status_code, "http_error"), detail)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def render_unexpected(request: Request, error: Exception) -> Response:
+    """The last handler: nothing of the error's text leaves the process."""
+    log.error("unexpected_error", path=request.url.path, exc_info=error)
+    detail = "Ragstone failed on this request; the log of the server has the details under its request id."
+    return _respond(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)
+
+
+def _respond(
+    request: Request, status: HTTPStatus, code: str, detail: str, *, retryable: bool = False
+) -> Response:
+    request_id = request.scope.get("ragstone.request_id", "")
+    return problem(status, code, detail, path=request.url.path, request_id=request_id, retryable=retryable)
+
+
+def _sentence(found: dict[str, object]) -> str:
+    location = found["loc"]
+    place = ".".join(str(part) for part in location if part != "body") if isinstance(location, tuple) else ""
+    if found["type"] == "extra_forbidden":
+        return f"There is no field {place!r}; /openapi.json lists the fields of this request."
+    if found["type"] == "missing":
+        return f"The field {place!r} is missing." if place else "The request has no JSON body."
+    return f"{place or 'The body'} is {_shown(found.get('input'))}: {found['msg']}."
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"

@@ -1,0 +1,86 @@
+"""Routes for searching and asking."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import Response, StreamingResponse
+
+from ragstone.answer.events import AnswerEvent
+from ragstone.entrypoints import wire
+from ragstone.entrypoints.http.context import EngineOf, request_id_of, respond, while_connected
+from ragstone.entrypoints.http.examples import ANSWERED, SEARCHED, documented
+from ragstone.entrypoints.http.schemas import AskBody, SearchBody
+from ragstone.entrypoints.requests import search_request
+from ragstone.runtime import Engine
+from ragstone.types import AnswerRequest, SearchRequest
+
+router = APIRouter(prefix="/v1")
+
+NDJSON = "application/x-ndjson"
+
+
+@router.post("/search", tags=["search"], summary="Search", responses=documented({200: SEARCHED}))
+async def search(request: Request, engine: EngineOf, body: SearchBody) -> Response:
+    """The best chunks for a query: both legs by default, fused by rank."""
+    asked = _search_request(engine, body, body.query)
+    result = await while_connected(request, engine.search.search(asked))
+    request.scope["ragstone.timings_ms"] = result.timings_ms
+    return respond(wire.search_result(result, explain=body.explain))
+
+
+@router.post("/ask", tags=["answers"], summary="Ask", responses=documented({200: ANSWERED}))
+async def ask(request: Request, engine: EngineOf, body: AskBody) -> Response:
+    """An answer with exact citations.
+
+    With `stream` it comes as events: started, retrieved, delta, cited, checked, finished or failed.
+    """
+    asked = AnswerRequest(_search_request(engine, body, body.question), body.temperature)
+    if body.stream:
+        return await _stream(request, engine, asked, explain=body.explain)
+    answer = await while_connected(request, engine.answers.ask(asked))
+    request.scope["ragstone.timings_ms"] = answer.timings_ms
+    return respond(wire.answer(answer, explain=body.explain, request_id=request_id_of(request)))
+
+
+def _search_request(engine: Engine, body: SearchBody | AskBody, query: str) -> SearchRequest:
+    return search_request(
+        engine.settings,
+        query,
+        collections=body.collections,
+        mode=body.mode,
+        top_k=body.top_k,
+        filters=body.filters,
+        weights=None if body.weights is None else body.weights.model_dump(),
+    )
+
+
+async def _stream(request: Request, engine: Engine, asked: AnswerRequest, *, explain: bool) -> Response:
+    """Events as they come. The first one is awaited here, so that a wrong request still gets its status."""
+    is_ndjson = NDJSON in request.headers.get("accept", "")
+    request_id = request_id_of(request)
+    events = engine.answers.stream(asked)
+    try:
+        first = await anext(events)
+    except BaseException:
+        await events.aclose()
+        raise
+
+    async def body() -> AsyncIterator[bytes]:
+        async with contextlib.aclosing(events):
+            yield _line(first, is_ndjson=is_ndjson, explain=explain, request_id=request_id)
+            async for event in events:
+                yield _line(event, is_ndjson=is_ndjson, explain=explain, request_id=request_id)
+
+    media_type = NDJSON if is_ndjson else "text/event-stream"
+    return StreamingResponse(body(), media_type=media_type, headers={"Cache-Control": "no-store"})
+
+
+def _line(event: AnswerEvent, *, is_ndjson: bool, explain: bool, request_id: str) -> bytes:
+    payload = msgspec.json.encode(wire.event(event, explain=explain, request_id=request_id))
+    if is_ndjson:
+        return payload + b"\n"
+    return b"event: %s\nid: %d\ndata: %s\n\n" % (event.name.encode(), event.seq, payload)

@@ -1,0 +1,94 @@
+"""What requests look like; unknown fields are refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["default"])]
+FilterObject = Annotated[
+    dict[str, JsonValue],
+    Field(
+        description="eq, ne, gt, gte, lt, lte, in, nin, exists on a metadata key; and, or, not over filters.",
+        examples=[{"type": "and", "filters": [{"type": "eq", "key": "year", "value": 2024}]}],
+    ),
+]
+
+
+class RequestModel(BaseModel):
+    """A request body."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class AddText(RequestModel):
+    """A document as inline text; searchable when the response comes."""
+
+    text: str = Field(examples=["# Opening hours\n\nThe library opens at nine."])
+    title: str | None = Field(None, max_length=1000, examples=["Opening hours"])
+    collection: Name = "default"
+    metadata: dict[str, JsonValue] = Field(default_factory=dict, examples=[{"year": 2024}])
+    source: str | None = Field(
+        None,
+        max_length=4000,
+        description="Where it comes from; adding the same source again replaces the document.",
+        examples=["https://library.example/hours"],
+    )
+
+
+class ReplaceText(RequestModel):
+    """New text for a document; its id stays."""
+
+    text: str = Field(examples=["# Opening hours\n\nThe library opens at ten."])
+    title: str | None = Field(None, max_length=1000)
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class EditDocument(RequestModel):
+    """A new title or new metadata; nothing is embedded again."""
+
+    title: str | None = Field(None, max_length=1000)
+    metadata: dict[str, JsonValue] | None = None
+
+
+class LegWeights(RequestModel):
+    """Weight of each leg in the fusion."""
+
+    lexical: float = Field(1.0, ge=0, le=100)
+    dense: float = Field(1.0, ge=0, le=100)
+
+
+class SearchBody(RequestModel):
+    """A search."""
+
+    query: str = Field(examples=["When does the library open?"])
+    collections: list[Name] | None = Field(None, min_length=1, max_length=100)
+    mode: Literal["hybrid", "lexical", "dense"] = "hybrid"
+    top_k: int | None = Field(None, ge=1, le=100)
+    filters: FilterObject | None = None
+    weights: LegWeights | None = None
+    explain: bool = Field(False, description="Show each leg's rank and score.")
+
+
+class AskBody(RequestModel):
+    """A question."""
+
+    question: str = Field(examples=["When does the library open?"])
+    collections: list[Name] | None = Field(None, min_length=1, max_length=100)
+    mode: Literal["hybrid", "lexical", "dense"] = "hybrid"
+    top_k: int | None = Field(None, ge=1, le=100)
+    filters: FilterObject | None = None
+    weights: LegWeights | None = None
+    explain: bool = False
+    temperature: float | None = Field(None, ge=0, le=2, description="For the generator, if there is one.")
+    stream: bool = Field(False, description="Answer as server-sent events (or NDJSON, by Accept).")
+
+
+class CreateCollection(RequestModel):
+    """A collection."""
+
+    name: Name
+    language: str = Field("en", pattern=r"^[a-z]{2}$", description="ISO 639-1; decides the stemmer.")
+    chunk_max_tokens: int | None = Field(None, ge=16, le=8192)
+    chunk_overlap_tokens: int | None = Field(None, ge=0, le=4096)

@@ -1,0 +1,1 @@
+"""The MCP door, on stdio and streamable HTTP."""

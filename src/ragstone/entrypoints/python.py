@@ -1,0 +1,303 @@
+"""The Python door: the same engine as a library, async and with a small sync face."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
+
+import anyio
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from ragstone.config import load
+from ragstone.deadline import Deadline
+from ragstone.entrypoints.requests import read_metadata, search_request
+from ragstone.ingest.load import FoundFile, read, walk
+from ragstone.ingest.pipeline import IngestRequest
+from ragstone.runtime import Engine, open_engine
+from ragstone.types import (
+    DEFAULT_COLLECTION,
+    Answer,
+    AnswerRequest,
+    Document,
+    DocumentId,
+    JsonValue,
+    Passage,
+    RawFile,
+    SearchResult,
+    Span,
+    Written,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ragstone.answer.events import AnswerEvent
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class AsyncRagstone:
+    """Ragstone in this process, for asyncio. Use as `async with AsyncRagstone(home) as rag`.
+
+    Any number of processes may open one home at once.
+    """
+
+    def __init__(
+        self,
+        home: Path | str | None = None,
+        *,
+        settings: Mapping[str, str | int | float | bool | None] | None = None,
+    ) -> None:
+        """Args: `home` as for `--home`; `settings` by dotted name, such as {"search.top_k": 5}."""
+        self._loaded = load(None if home is None else Path(home), flags=settings)
+        self._stack = AsyncExitStack()
+        self._engine: Engine | None = None
+
+    async def __aenter__(self) -> Self:
+        self._engine = await self._stack.enter_async_context(open_engine(self._loaded))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._engine = None
+        await self._stack.__aexit__(kind, error, trace)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine with all its services.
+
+        Raises:
+            RuntimeError: outside of `async with`.
+        """
+        if self._engine is None:
+            raise RuntimeError("Ragstone is not open; use it inside `with` or `async with`.")
+        return self._engine
+
+    async def add_text(
+        self,
+        text: str,
+        *,
+        title: str | None = None,
+        collection: str = DEFAULT_COLLECTION,
+        source: str | None = None,
+        metadata: Mapping[str, JsonValue] | None = None,
+    ) -> Written:
+        """Add a text (Markdown headings become sections); searchable when this returns.
+
+        Raises:
+            DocumentRejected: the text is empty.
+        """
+        request = IngestRequest(
+            file=RawFile(text.encode("utf-8", "replace"), "inline.md", "text/markdown"),
+            collection=collection,
+            title=title,
+            source=source,
+            metadata=read_metadata(metadata or {}, self.engine.settings),
+        )
+        return await self.engine.documents.add(request, Deadline.never())
+
+    async def add(
+        self,
+        path: Path | str,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        metadata: Mapping[str, JsonValue] | None = None,
+    ) -> list[Written]:
+        """Add a file, or every readable file of a folder; the first one that is rejected ends it.
+
+        Raises:
+            PathNotFound: there is nothing at `path`.
+            DocumentRejected: a file cannot be taken in; those before it are.
+        """
+        found = await anyio.to_thread.run_sync(lambda: list(walk([path])))
+        checked = read_metadata(metadata or {}, self.engine.settings)
+        return [await self._add_file(file, collection, checked) for file in found]
+
+    async def search(
+        self,
+        query: str,
+        *,
+        collections: Sequence[str] | None = None,
+        mode: str = "hybrid",
+        top_k: int | None = None,
+        filters: Mapping[str, JsonValue] | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> SearchResult:
+        """Search; hits come best first.
+
+        Raises:
+            InvalidRequest: a value is unknown or out of range.
+            CollectionNotFound: a named collection does not exist.
+        """
+        request = search_request(
+            self.engine.settings,
+            query,
+            collections=collections,
+            mode=mode,
+            top_k=top_k,
+            filters=filters,
+            weights=weights,
+        )
+        return await self.engine.search.search(request)
+
+    async def ask(
+        self, question: str, *, collections: Sequence[str] | None = None, top_k: int | None = None
+    ) -> Answer:
+        """Answer a question with exact citations.
+
+        Raises:
+            InvalidRequest: the question is empty or too long.
+            CollectionNotFound: a named collection does not exist.
+        """
+        request = search_request(self.engine.settings, question, collections=collections, top_k=top_k)
+        return await self.engine.answers.ask(AnswerRequest(request))
+
+    def stream(
+        self, question: str, *, collections: Sequence[str] | None = None, top_k: int | None = None
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """The events of an answer; close the generator to stop the work."""
+        request = search_request(self.engine.settings, question, collections=collections, top_k=top_k)
+        return self.engine.answers.stream(AnswerRequest(request))
+
+    async def documents(self, collection: str | None = None) -> list[Document]:
+        """Every document, oldest first.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
+        found: list[Document] = []
+        cursor: str | None = None
+        while True:
+            page = await self.engine.documents.list(collection, cursor=cursor, limit=200)
+            found += page.documents
+            cursor = page.next_cursor
+            if cursor is None:
+                return found
+
+    async def read(self, document_id: str, start: int = 0, end: int | None = None) -> Passage:
+        """Characters of a document's stored text.
+
+        Raises:
+            DocumentNotFound: no live document has this id.
+        """
+        span = None if end is None and start == 0 else Span(start, start + 100_000 if end is None else end)
+        return await self.engine.documents.read(DocumentId(document_id), span)
+
+    async def remove(self, document_id: str) -> Written:
+        """Remove a document; when this returns its text is unreachable.
+
+        Raises:
+            DocumentNotFound: no live document has this id.
+        """
+        return await self.engine.documents.remove(DocumentId(document_id))
+
+    async def _add_file(
+        self, found: FoundFile, collection: str, metadata: Mapping[str, JsonValue]
+    ) -> Written:
+        limit = self.engine.settings.ingest.max_file_bytes
+        file = await anyio.to_thread.run_sync(read, found, limit)
+        source = str(found.path.resolve())
+        request = IngestRequest(file, collection, source=source, metadata=metadata, is_original_kept=True)
+        return await self.engine.documents.add(request, Deadline.never())
+
+
+class Ragstone:
+    """The same for code without asyncio: `with Ragstone(home) as rag`. Calls block; threads may share it."""
+
+    def __init__(
+        self,
+        home: Path | str | None = None,
+        *,
+        settings: Mapping[str, str | int | float | bool | None] | None = None,
+    ) -> None:
+        """Args: as for `AsyncRagstone`."""
+        self._inner = AsyncRagstone(home, settings=settings)
+        self._stack = ExitStack()
+        self._portal: BlockingPortal | None = None
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._portal = stack.enter_context(start_blocking_portal("asyncio"))
+            stack.enter_context(self._portal.wrap_async_context_manager(self._inner))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._portal = None
+        self._stack.__exit__(kind, error, trace)
+
+    def add_text(
+        self,
+        text: str,
+        *,
+        title: str | None = None,
+        collection: str = DEFAULT_COLLECTION,
+        source: str | None = None,
+        metadata: Mapping[str, JsonValue] | None = None,
+    ) -> Written:
+        """See `AsyncRagstone.add_text`."""
+        added = partial(
+            self._inner.add_text, title=title, collection=collection, source=source, metadata=metadata
+        )
+        return self._call(added, text)
+
+    def add(
+        self,
+        path: Path | str,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        metadata: Mapping[str, JsonValue] | None = None,
+    ) -> list[Written]:
+        """See `AsyncRagstone.add`."""
+        return self._call(partial(self._inner.add, collection=collection, metadata=metadata), path)
+
+    def search(
+        self,
+        query: str,
+        *,
+        collections: Sequence[str] | None = None,
+        mode: str = "hybrid",
+        top_k: int | None = None,
+        filters: Mapping[str, JsonValue] | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> SearchResult:
+        """See `AsyncRagstone.search`."""
+        options = {
+            "collections": collections,
+            "mode": mode,
+            "top_k": top_k,
+            "filters": filters,
+            "weights": weights,
+        }
+        return self._call(partial(self._inner.search, **options), query)  # type: ignore[arg-type]
+
+    def ask(
+        self, question: str, *, collections: Sequence[str] | None = None, top_k: int | None = None
+    ) -> Answer:
+        """See `AsyncRagstone.ask`."""
+        return self._call(partial(self._inner.ask, collections=collections, top_k=top_k), question)
+
+    def documents(self, collection: str | None = None) -> list[Document]:
+        """See `AsyncRagstone.documents`."""
+        return self._call(self._inner.documents, collection)
+
+    def read(self, document_id: str, start: int = 0, end: int | None = None) -> Passage:
+        """See `AsyncRagstone.read`."""
+        return self._call(self._inner.read, document_id, start, end)
+
+    def remove(self, document_id: str) -> Written:
+        """See `AsyncRagstone.remove`."""
+        return self._call(self._inner.remove, document_id)
+
+    def _call(self, work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        if self._portal is None:
+            raise RuntimeError("Ragstone is not open; use it inside `with`.")
+        return self._portal.call(partial(work, *args, **kwargs))

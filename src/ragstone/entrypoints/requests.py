@@ -1,0 +1,170 @@
+"""Reading what callers send: filters and search requests, checked once for every door."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import get_args
+
+from ragstone.config import Settings
+from ragstone.errors import InvalidFilter, InvalidRequest
+from ragstone.types import (
+    DEFAULT_COLLECTION,
+    Combine,
+    Compare,
+    Filter,
+    FilterOp,
+    JsonValue,
+    SearchMode,
+    SearchRequest,
+    Weights,
+)
+
+COMPARISONS: tuple[FilterOp, ...] = get_args(FilterOp)
+COMBINATIONS = ("and", "or", "not")
+MODES: tuple[SearchMode, ...] = get_args(SearchMode)
+LARGEST_TOP_K = 100
+LARGEST_WEIGHT = 100
+DEEPEST_FILTER = 16
+SCALAR_OPS = ("eq", "ne", "gt", "gte", "lt", "lte")
+
+
+def read_filter(wire: object, depth: int = 0) -> Filter:
+    """A filter in OpenAI's shape, plus `not` and `exists`.
+
+    `{"type": "eq", "key": "year", "value": 2024}`, `{"type": "and", "filters": [...]}`.
+
+    Raises:
+        InvalidFilter: naming what is wrong and what would be right.
+    """
+    if not isinstance(wire, Mapping):
+        raise InvalidFilter(f"A filter is an object with a type, not {wire!r}.")
+    if depth > DEEPEST_FILTER:
+        raise InvalidFilter(f"Filters nest more than {DEEPEST_FILTER} deep; flatten them.")
+    kind = wire.get("type")
+    if kind in COMBINATIONS:
+        return _combination(wire, depth)
+    for op in COMPARISONS:
+        if kind == op:
+            return _comparison(op, wire)
+    known = ", ".join((*COMPARISONS, *COMBINATIONS))
+    raise InvalidFilter(f"There is no filter type {kind!r}; there are {known}.")
+
+
+def search_request(  # noqa: PLR0913 (one parameter for each field of the wire)
+    settings: Settings,
+    query: str,
+    *,
+    collections: Sequence[str] | None = None,
+    mode: str = "hybrid",
+    top_k: int | None = None,
+    filters: object = None,
+    weights: Mapping[str, float] | None = None,
+) -> SearchRequest:
+    """A search request from plain values.
+
+    Raises:
+        InvalidRequest: a value is unknown or out of range.
+    """
+    for known in MODES:
+        if mode == known:
+            break
+    else:
+        raise InvalidRequest(f"There is no mode {mode!r}; there are {', '.join(MODES)}.", mode=mode)
+    wanted = settings.search.top_k if top_k is None else top_k
+    if not 1 <= wanted <= LARGEST_TOP_K:
+        raise InvalidRequest(f"top_k is {wanted}; it must lie between 1 and {LARGEST_TOP_K}.", top_k=wanted)
+    if collections is not None and not collections:
+        raise InvalidRequest("collections is empty; name at least one, or leave it out.")
+    return SearchRequest(
+        query=query,
+        collections=tuple(collections or (DEFAULT_COLLECTION,)),
+        mode=known,
+        top_k=wanted,
+        filters=None if filters is None else read_filter(filters),
+        weights=None if weights is None else _weights(weights),
+    )
+
+
+def read_metadata(wire: object, settings: Settings) -> dict[str, JsonValue]:
+    """Metadata as given by a caller: a JSON object of bounded size.
+
+    Raises:
+        InvalidRequest: it is no object, not JSON, or too large.
+    """
+    if not isinstance(wire, Mapping):
+        raise InvalidRequest(f"metadata is a JSON object, not {wire!r}.")
+    try:
+        size = len(json.dumps(wire, allow_nan=False).encode())
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"metadata is not JSON: {error}.") from error
+    limit = settings.limits.metadata_max_bytes
+    if size > limit:
+        raise InvalidRequest(
+            f"metadata takes {size} bytes; at most {limit} are kept (limits.metadata_max_bytes)."
+        )
+    return dict(wire)
+
+
+def _combination(wire: Mapping[str, object], depth: int) -> Combine:
+    kind = str(wire["type"])
+    _only(wire, "type", "filters")
+    parts = wire.get("filters")
+    if not isinstance(parts, Sequence) or isinstance(parts, str) or not parts:
+        raise InvalidFilter(f"A filter of type {kind!r} needs a non-empty list of filters.")
+    if kind == "not" and len(parts) != 1:
+        raise InvalidFilter(f"A filter of type 'not' takes exactly one filter, not {len(parts)}.")
+    read = tuple(read_filter(part, depth + 1) for part in parts)
+    if kind == "and":
+        return Combine("and", read)
+    return Combine("or", read) if kind == "or" else Combine("not", read)
+
+
+def _comparison(op: FilterOp, wire: Mapping[str, object]) -> Compare:
+    _only(wire, "type", "key", "value")
+    key = wire.get("key")
+    if not isinstance(key, str) or not key or any(not part for part in key.split(".")):
+        raise InvalidFilter(f"A filter of type {op!r} needs a key, a name of metadata; it has {key!r}.")
+    if op == "exists":
+        return Compare(op, key, _boolean(wire.get("value", True)))
+    if "value" not in wire:
+        raise InvalidFilter(f"The filter {op!r} on {key!r} has no value.")
+    value = wire["value"]
+    if op in SCALAR_OPS:
+        return Compare(op, key, _scalar(key, value))
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise InvalidFilter(f"The filter {op!r} on {key!r} needs a list of values, not {value!r}.")
+    return Compare(op, key, [_scalar(key, part) for part in value])
+
+
+def _scalar(key: str, value: object) -> str | int | float | bool:
+    if isinstance(value, str | int | float | bool):
+        return value
+    raise InvalidFilter(f"{key!r} is compared with {value!r}; use a string, a number or a boolean.")
+
+
+def _boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise InvalidFilter(f"The filter 'exists' takes true or false, not {value!r}.")
+
+
+def _only(wire: Mapping[str, object], *known: str) -> None:
+    unknown = [key for key in wire if key not in known]
+    if unknown:
+        raise InvalidFilter(f"A filter has no {unknown[0]!r}; it has {', '.join(known)}.")
+
+
+def _weights(wire: Mapping[str, float]) -> Weights:
+    unknown = [leg for leg in wire if leg not in ("lexical", "dense")]
+    if unknown:
+        raise InvalidRequest(f"There is no leg {unknown[0]!r} to weigh; there are lexical and dense.")
+    weights = Weights(wire.get("lexical", 1.0), wire.get("dense", 1.0))
+    for leg, weight in (("lexical", weights.lexical), ("dense", weights.dense)):
+        if not 0 <= weight <= LARGEST_WEIGHT:
+            raise InvalidRequest(
+                f"The weight of {leg} is {weight}; it must lie between 0 and {LARGEST_WEIGHT}."
+            )
+    if weights.lexical == weights.dense == 0:
+        raise InvalidRequest("Both weights are 0; give at least one leg a weight.")
+    return weights

@@ -1,0 +1,259 @@
+"""How results look from outside: plain dictionaries, the same at every door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from ragstone.answer.events import AnswerEvent, Checked, Cited, Delta, Failed, Finished, Retrieved, Started
+from ragstone.errors import RagstoneError
+from ragstone.operate.check import CheckReport
+from ragstone.operate.health import HealthReport
+from ragstone.service.documents import DocumentPage
+from ragstone.service.uploads import Accepted
+from ragstone.types import (
+    Answer,
+    Citation,
+    Collection,
+    Document,
+    Hit,
+    Job,
+    LegScore,
+    Passage,
+    ScoreBreakdown,
+    SearchResult,
+    Span,
+    Written,
+)
+
+Wire: TypeAlias = dict[str, object]
+
+
+def written(result: Written) -> Wire:
+    """What a write did."""
+    return {
+        "id": result.document_id,
+        "version": result.version,
+        "chunk_count": result.chunk_count,
+        "collection": result.collection,
+        "corpus_version": result.corpus_version,
+        "status": result.status,
+        "warnings": list(result.warnings),
+    }
+
+
+def accepted(result: Accepted) -> Wire:
+    """An upload that goes on in the background."""
+    return {"job_id": result.job_id, "document_id": result.document_id, "status": "running"}
+
+
+def document(found: Document) -> Wire:
+    """A document without its text."""
+    return {
+        "id": found.id,
+        "collection": found.collection,
+        "version": found.version,
+        "title": found.title,
+        "source": found.source,
+        "media_type": found.media_type,
+        "size_bytes": found.size_bytes,
+        "char_count": found.char_count,
+        "chunk_count": found.chunk_count,
+        "metadata": dict(found.metadata),
+        "warnings": list(found.warnings),
+        "created_at": found.created_at,
+        "updated_at": found.updated_at,
+    }
+
+
+def document_page(page: DocumentPage) -> Wire:
+    """A page of documents."""
+    return {"documents": [document(found) for found in page.documents], "next_cursor": page.next_cursor}
+
+
+def collection(found: Collection) -> Wire:
+    """A collection with its counts."""
+    return {
+        "name": found.name,
+        "language": found.language,
+        "document_count": found.document_count,
+        "chunk_count": found.chunk_count,
+        "corpus_version": found.version,
+        "chunking": {
+            "max_tokens": found.chunking.max_tokens,
+            "overlap_tokens": found.chunking.overlap_tokens,
+        },
+        "embedding": {"model": found.model_id, "revision": found.model_revision, "dim": found.dim},
+    }
+
+
+def passage(found: Passage) -> Wire:
+    """Characters of a document with their place."""
+    return {
+        "document_id": found.document_id,
+        "title": found.title,
+        "text": found.text,
+        "span": span(found.span),
+        "page": found.page,
+        "section": _path(found.section),
+        "char_count": found.char_count,
+    }
+
+
+def search_result(result: SearchResult, *, explain: bool) -> Wire:
+    """Hits, best first; `scores` only when explained."""
+    return {
+        "hits": [hit(found, explain=explain) for found in result.hits],
+        "corpus_version": result.corpus_version,
+        "degraded": list(result.degraded),
+        "timings": dict(result.timings_ms),
+    }
+
+
+def hit(found: Hit, *, explain: bool) -> Wire:
+    """A chunk that answers a search."""
+    shown: Wire = {
+        "chunk_id": found.chunk_id,
+        "document_id": found.document_id,
+        "collection": found.collection,
+        "title": found.title,
+        "source": found.source,
+        "text": found.text,
+        "score": found.score,
+        "span": span(found.span),
+        "page": found.page,
+        "section": _path(found.section),
+        "metadata": dict(found.metadata),
+    }
+    return shown | {"scores": _scores(found.scores)} if explain else shown
+
+
+def answer(result: Answer, *, explain: bool, request_id: str) -> Wire:
+    """A whole answer."""
+    return {
+        "answer_id": result.answer_id,
+        "answer": result.text,
+        "mode": result.mode,
+        "citations": [citation(found) for found in result.citations],
+        "hits": [hit(found, explain=explain) for found in result.hits],
+        "usage": _usage(result),
+        "corpus_version": result.corpus_version,
+        "degraded": list(result.degraded),
+        "timings": dict(result.timings_ms),
+        "request_id": request_id,
+    }
+
+
+def citation(found: Citation) -> Wire:
+    """Where a claim comes from: `stored_text[start:end] == quote`."""
+    return {
+        "marker": found.marker,
+        "document_id": found.document_id,
+        "chunk_id": found.chunk_id,
+        "title": found.title,
+        "source": found.source,
+        "quote": found.quote,
+        "span": span(found.span),
+        "page": found.page,
+        "section": _path(found.section),
+    }
+
+
+def event(happened: AnswerEvent, *, explain: bool, request_id: str) -> Wire:
+    """An answer event as `{"event", "seq", ...payload}`."""
+    return {"event": happened.name, "seq": happened.seq, **_payload(happened, explain, request_id)}
+
+
+def _payload(happened: AnswerEvent, explain: bool, request_id: str) -> Mapping[str, object]:
+    match happened:
+        case Started():
+            return {"answer_id": happened.answer_id, "mode": happened.mode, "request_id": request_id}
+        case Retrieved():
+            return {
+                "hits": [hit(found, explain=explain) for found in happened.hits],
+                "corpus_version": happened.corpus_version,
+                "degraded": list(happened.degraded),
+            }
+        case Delta():
+            return {"text": happened.text, "restarts": happened.restarts}
+        case Cited():
+            return {"citation": citation(happened.citation)}
+        case Checked():
+            return {"citation_count": happened.citation_count, "exact_count": happened.exact_count}
+        case Finished():
+            return answer(happened.answer, explain=explain, request_id=request_id)
+        case Failed():
+            return {"code": happened.code, "message": happened.message, "retryable": happened.retryable}
+
+
+def job(found: Job) -> Wire:
+    """How an upload is doing."""
+    error = None
+    if found.error_code is not None:
+        error = {"code": found.error_code, "message": found.error_message}
+    return {
+        "id": found.id,
+        "state": found.state,
+        "document_id": found.document_id,
+        "name": found.name,
+        "collection": found.collection,
+        "error": error,
+        "created_at": found.created_at,
+        "updated_at": found.updated_at,
+    }
+
+
+def health(report: HealthReport) -> Wire:
+    """How everything is."""
+    return {
+        "status": report.status,
+        "corpus_version": report.corpus_version,
+        "components": {
+            part.name: {"status": part.status, "latency_ms": part.latency_ms, "detail": part.detail}
+            for part in report.components
+        },
+    }
+
+
+def check(report: CheckReport) -> Wire:
+    """What agrees and what does not."""
+    return {
+        "ok": not report.problems,
+        "document_count": report.document_count,
+        "chunk_count": report.chunk_count,
+        "problems": [
+            {"store": problem.store, "message": problem.message, "repairable": problem.is_repairable}
+            for problem in report.problems
+        ],
+    }
+
+
+def error(failure: RagstoneError) -> Wire:
+    """An error where a list of results has one per item."""
+    return {"code": failure.code, "message": failure.message, "retryable": failure.retryable}
+
+
+def span(found: Span) -> Wire:
+    """Code points, half-open."""
+    return {"start": found.start, "end": found.end}
+
+
+def _path(section: Sequence[str]) -> list[str] | None:
+    return list(section) or None
+
+
+def _scores(scores: ScoreBreakdown) -> Wire:
+    return {"lexical": _leg(scores.lexical), "dense": _leg(scores.dense), "fused": scores.fused}
+
+
+def _leg(score: LegScore | None) -> Wire | None:
+    return None if score is None else {"rank": score.rank, "score": score.score}
+
+
+def _usage(result: Answer) -> Wire | None:
+    if result.usage is None:
+        return None
+    return {
+        "prompt_tokens": result.usage.prompt_tokens,
+        "completion_tokens": result.usage.completion_tokens,
+    }

@@ -1,0 +1,1 @@
+"""Measuring the product: retrieval quality and speed."""

@@ -108,9 +108,13 @@ def _ocr(loaded: Loaded) -> list[Finding]:
         return [Finding("OCR", "note", "switched off (ingest.ocr)")]
     if ParsingLimits(ocr_language=ingest.ocr_language).find_tessdata() is None:
         return [
-            Finding("OCR", "note", f"no Tesseract data for {ingest.ocr_language!r}: scanned pages stay unread. "
-                    "Install tesseract-ocr and its language packages to read them.")
-        ]  # fmt: skip
+            Finding(
+                "OCR",
+                "note",
+                f"no Tesseract data for {ingest.ocr_language!r}, so scanned pages stay unread. "
+                "Install tesseract-ocr and its language packages to read them.",
+            )
+        ]
     return [Finding("OCR", "ok", f"Tesseract data for {ingest.ocr_language}")]
 
 

@@ -21,7 +21,7 @@ from ragstone.errors import InvalidSetting
 ENV_PREFIX = "RAGSTONE_"
 HOME_ENV = "RAGSTONE_HOME"
 # Read by the build or the tests, not settings of the product.
-RESERVED_ENV = frozenset({"RAGSTONE_HOME", "RAGSTONE_DATA", "RAGSTONE_MODEL_WHEEL"})
+RESERVED_ENV = frozenset({"RAGSTONE_HOME", "RAGSTONE_DATA", "RAGSTONE_MODEL_WHEEL", "RAGSTONE_PROFILE"})
 
 
 class Section(BaseModel):

@@ -46,7 +46,7 @@ def _document(text: str) -> ParsedDocument:
     return ParsedDocument(text, "text/markdown", sections=sections_of(markdown_headings(text), len(text)))
 
 
-@settings(max_examples=4000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     text=_TEXTS,
     tokens=st.sampled_from([_Characters(), _LongWords()]),
@@ -77,7 +77,7 @@ def test_chunks_lose_nothing_and_fit(
         assert tokens.count(shared) <= overlap
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(text=_TEXTS, title=st.text(st.sampled_from("ab "), max_size=12), max_tokens=st.integers(8, 60))
 def test_heading_line_and_text_fit_the_window(text: str, title: str, max_tokens: int) -> None:
     """What is embedded is never cut off by the model."""
@@ -90,7 +90,7 @@ def test_heading_line_and_text_fit_the_window(text: str, title: str, max_tokens:
         assert tokens.count(embedded) <= window - 2
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(text=_TEXTS, max_tokens=st.integers(1, 40))
 def test_no_chunk_mixes_top_level_sections_unless_both_are_tiny(text: str, max_tokens: int) -> None:
     """A chunk's path is a prefix of the path of every section that it touches, heading-only ones aside."""

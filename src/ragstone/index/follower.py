@@ -261,6 +261,7 @@ class IndexFollower:
             raise IndexFailed(
                 f"The change log has nothing after version {self._applied}; run `ragstone check --repair`."
             )
+        log.debug("index_commit_started", changes=len(changes))
         await self._apply(changes, with_vectors=True)
         self._applied = max(change.version for change in changes)
         self._own = {version for version in self._own if version > self._applied}

@@ -42,7 +42,7 @@ def pieces(text: str, span: Span, budget: Budget, ruler: TokenRuler) -> Iterator
             position = done
             continue
         piece = _trimmed(text, position, cut)
-        if piece.end > last_end and ruler.between(piece.start, piece.end):
+        if piece.end > last_end and ruler.exact(piece.start, piece.end):
             yield piece
             last_end = piece.end
         done = cut

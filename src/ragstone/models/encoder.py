@@ -12,8 +12,9 @@ from ragstone.models.text_batches import Ids, pad, plan_batches
 from ragstone.models.tokens import ModelTokens
 from ragstone.types import Matrix
 
-BATCH_BUDGET_TOKENS = 1600
-"""Eight chunks of 200 tokens: larger batches fall out of the processor's cache (docs/models.md)."""
+BATCH_BUDGET_TOKENS = 800
+"""Four chunks of 200 tokens: the middle of a flat top; at 3,200 the layers' products fall out of the
+processor's cache (docs/models.md)."""
 MAX_BATCH_TEXTS = 32
 
 

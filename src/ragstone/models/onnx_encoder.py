@@ -29,7 +29,7 @@ class OnnxGraph:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         # Threads that spin while they wait gain a tenth when nothing else runs, and take the cores from
-        # the event loop and from queries when something does (docs/models.md).
+        # the event loop when something does: a third more processor time per query (docs/models.md).
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Log only what is fatal: failures come as exceptions and are logged where they are handled.
         options.log_severity_level = 4

@@ -6,6 +6,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 StageSink = Callable[[str, str, float], None]
 """Takes an operation (`search`), a stage (`lexical`) and seconds."""
 
@@ -26,6 +30,7 @@ class StageTimer:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time the block as stage `name`."""
+        log.debug("stage_started", operation=self._operation, stage=name)
         began = time.perf_counter()
         try:
             yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ragstone.ingest.normalise import decode, normalise
@@ -60,6 +60,8 @@ def test_no_bytes_stop_an_ingest(content: bytes) -> None:
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=()), max_size=200))
+@example("\ud800 half a pair")
+@example("\r\x00\n\ufeffe\u0301")
 def test_normalising_twice_changes_nothing(text: str) -> None:
     """The stored form is a fixed point, without any of what it forbids."""
     once = normalise(text)

@@ -157,7 +157,9 @@ def test_a_killed_server_leaves_no_process_behind() -> None:
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
-        child = os.pidfd_open(int(server.stdout.readline()))
+        process_id = int(server.stdout.readline())
+        child = os.pidfd_open(process_id)
+        os.kill(process_id, signal.SIGSTOP)  # as one deep in a file: it cannot notice that its input ended
         server.kill()
         ended, _, _ = select.select([child], [], [], 60)
 

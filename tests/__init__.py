@@ -1,0 +1,1 @@
+"""The tests of Ragstone; see CONTRIBUTING.md for what goes where."""

@@ -1,0 +1,51 @@
+"""Fixtures for every test: the event loop, the data folder, a home."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
+hypothesis.settings.register_profile("nightly", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile(os.environ.get("RAGSTONE_PROFILE", "default"))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Async tests run on asyncio, as the product does."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The public test data at $RAGSTONE_DATA; in CI its absence is a failure, elsewhere a skip."""
+    folder = os.environ.get("RAGSTONE_DATA")
+    if folder and Path(folder).is_dir():
+        return Path(folder)
+    message = f"the test data is not at $RAGSTONE_DATA ({folder!r})"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No setting of the person who runs the tests reaches the product."""
+    for name in list(os.environ):
+        if name.startswith("RAGSTONE_") and name not in (
+            "RAGSTONE_DATA",
+            "RAGSTONE_PROFILE",
+            "RAGSTONE_MODEL_WHEEL",
+        ):
+            monkeypatch.delenv(name)
+    yield
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home folder of the test's own."""
+    return tmp_path / "home"

@@ -1,0 +1,1 @@
+"""What several tests lean on: real processes, real servers, small documents."""

@@ -1,0 +1,163 @@
+"""Running the real command line and the real server as processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+
+START_LIMIT_S = 60.0
+STOP_LIMIT_S = 60.0
+COMMAND_LIMIT_S = 240.0
+COMMAND = (sys.executable, "-m", "ragstone.entrypoints.cli.main")
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A command that came to its end."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> dict[str, object]:
+        """Its stdout as a JSON object."""
+        found: dict[str, object] = json.loads(self.stdout)
+        return found
+
+
+def run_command(
+    *words: str | Path, home: Path, environ: Mapping[str, str] | None = None, stdin: str = ""
+) -> Finished:
+    """Run `ragstone WORDS...` on a home to its end."""
+    done = subprocess.run(
+        [*COMMAND, *map(str, words)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_LIMIT_S,
+        check=False,
+        env=_environment(home, environ),
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+@dataclass(slots=True)
+class Server:
+    """A `ragstone serve` process."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    client: httpx2.Client
+    log: list[str] = field(default_factory=list)
+
+    def kill(self) -> None:
+        """kill -9, and wait until the process is gone."""
+        self.process.kill()
+        self.process.wait(STOP_LIMIT_S)
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_LIMIT_S)
+
+    def wait_for_log(self, *fragments: str, limit_s: float = START_LIMIT_S) -> str:
+        """The next log line that holds all fragments."""
+        assert self.process.stderr is not None
+        give_up_at = time.monotonic() + limit_s
+        while time.monotonic() < give_up_at:
+            line = _read_line(self.process, give_up_at)
+            self.log.append(line)
+            if all(fragment in line for fragment in fragments):
+                return line
+        raise TimeoutError(f"no log line with {fragments} within {limit_s} s")
+
+
+def start_server(home: Path, environ: Mapping[str, str] | None = None) -> Server:
+    """Start `ragstone serve` on a free port and wait until it answers."""
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "--port", "0"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        env=_environment(home, environ),
+    )
+    lines: list[str] = []
+    give_up_at = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < give_up_at:
+        line = _read_line(process, give_up_at)
+        lines.append(line)
+        if line.startswith("Ragstone answers at "):
+            url = line.split()[3]
+            client = httpx2.Client(base_url=url, timeout=COMMAND_LIMIT_S, trust_env=False)
+            return Server(process, url, client, lines)
+    process.kill()
+    process.wait()
+    raise TimeoutError(f"the server did not start: {lines}")
+
+
+@contextmanager
+def running_server(home: Path, environ: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """A server that is stopped at the end, its log drained so that it never blocks on a full pipe."""
+    log = home.parent / f"{home.name}-server.log"
+    server = _start_logged(home, environ, log)
+    try:
+        yield server
+    finally:
+        server.client.close()
+        server.stop()
+
+
+def _start_logged(home: Path, environ: Mapping[str, str] | None, log: Path) -> Server:
+    with log.open("ab") as stderr:
+        process = subprocess.Popen(
+            [*COMMAND, "serve", "--port", "0"],
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            env=_environment(home, environ),
+        )
+    give_up_at = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < give_up_at and process.poll() is None:
+        for line in log.read_text("utf-8", "replace").splitlines()[::-1]:
+            if line.startswith("Ragstone answers at ") and _is_card_of(home, process.pid):
+                url = line.split()[3]
+                client = httpx2.Client(base_url=url, timeout=COMMAND_LIMIT_S, trust_env=False)
+                return Server(process, url, client)
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    raise TimeoutError(f"the server did not start: {log.read_text('utf-8', 'replace')}")
+
+
+def _is_card_of(home: Path, pid: int) -> bool:
+    try:
+        return bool(json.loads((home / "server.json").read_text("utf-8"))["pid"] == pid)
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _read_line(process: subprocess.Popen[bytes], give_up_at: float) -> str:
+    assert process.stderr is not None
+    stream = process.stderr
+    ready, _, _ = select.select([stream], [], [], max(0.0, give_up_at - time.monotonic()))
+    line = stream.readline() if ready else b""
+    if not line:
+        raise RuntimeError(f"the server ended with exit code {process.poll()}")
+    return line.decode("utf-8", "replace").rstrip("\n")
+
+
+def _environment(home: Path, extra: Mapping[str, str] | None) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAGSTONE_")}
+    return {**kept, "RAGSTONE_HOME": str(home), "PYTHONUNBUFFERED": "1", "COLUMNS": "200", **(extra or {})}

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from ragstone.types import SectionSpan, Span
 
 _ATX = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
+_CANDIDATE = re.compile(
+    r"^(?:[ \t]*<!--| {0,3}(?:#{1,6}(?=[ \t]|$)|`{3}|~{3}|=+[ \t]*$|-+[ \t]*$)).*$", re.MULTILINE
+)
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)$")
 _SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 _NOT_A_PARAGRAPH = re.compile(r"\s*$| {4}|\t| {0,3}(?:[-*+>|]|\d{1,9}[.)]\s|<)")
 _FRONT_MATTER = re.compile(r"---[ \t]*\n\s*[\w.-]+:.*?\n(?:---|\.\.\.)[ \t]*(?:\n|$)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"^title:(.+)$", re.MULTILINE)
 _EMPHASIS = re.compile(r"(\*\*|__|\*|(?<!\w)_|_(?!\w)|`+)")
+_MARKUP = re.compile(r"[*_`\[{]")
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()]*\)")
 _ATTRIBUTES = re.compile(r"\s*\{[^{}]*\}\s*$")
 _RST_ADORNMENT = re.compile(r"([!-/:-@\[-`{-~])\1{2,}[ \t]*$")
@@ -45,35 +49,42 @@ def sections_of(headings: Iterable[Heading], text_length: int) -> tuple[SectionS
 
 
 def markdown_headings(text: str) -> Iterator[Heading]:
-    """ATX and setext headings outside code fences, HTML comments and front matter (CommonMark 0.31)."""
-    position = len(front_matter(text))
-    fence = ""
-    previous, previous_start = "", position
-    in_comment = False
-    for line in text[position:].split("\n"):
-        if fence:
-            fence = "" if _closes(fence, line) else fence
-            previous = ""
-        elif in_comment or line.lstrip().startswith("<!--"):
-            in_comment = "-->" not in line
-            previous = ""
+    """ATX and setext headings outside code fences, HTML comments and front matter (CommonMark 0.31).
+
+    Only lines that may matter are looked at one by one: a file of 100 MB of plain lines is no stall.
+    """
+    done = len(front_matter(text))
+    for candidate in _CANDIDATE.finditer(text, done):
+        start, line = candidate.start(), candidate[0]
+        if start < done:
+            continue
+        if line.lstrip().startswith("<!--"):
+            done = _end_of_line(text, text.find("-->", start))
         elif opened := _FENCE.match(line):
-            is_fence = opened[1][0] == "~" or "`" not in opened[2]
-            fence, previous = (opened[1], "") if is_fence else ("", line)
-        elif heading := _heading(line, previous, position, previous_start):
+            if opened[1][0] == "~" or "`" not in opened[2]:
+                done = _end_of_fence(text, candidate.end(), opened[1])
+        elif heading := _heading(line, start, *_line_before(text, start, done)):
             yield heading
-            previous = ""
-        else:
-            previous, previous_start = line, position
-        position += len(line) + 1
+            done = candidate.end()
 
 
-def _closes(fence: str, line: str) -> bool:
-    stripped = line.strip()
-    return len(stripped) >= len(fence) and stripped == fence[0] * len(stripped)
+def _end_of_line(text: str, offset: int) -> int:
+    end = text.find("\n", offset) if offset >= 0 else -1
+    return end if end >= 0 else len(text)
 
 
-def _heading(line: str, previous: str, start: int, previous_start: int) -> Heading | None:
+def _end_of_fence(text: str, offset: int, fence: str) -> int:
+    closing = re.compile(rf"^[ \t]*{fence}{fence[0]}*[ \t]*$", re.MULTILINE).search(text, offset)
+    return closing.end() if closing else len(text)
+
+
+def _line_before(text: str, start: int, done: int) -> tuple[str, int]:
+    """The line before the one at `start`, and its offset; empty when it belongs to something else."""
+    before = text.rfind("\n", 0, max(0, start - 1)) + 1
+    return (text[before : start - 1], before) if done <= before < start else ("", before)
+
+
+def _heading(line: str, start: int, previous: str, previous_start: int) -> Heading | None:
     if atx := _ATX.match(line):
         words = plain_words(_without_closing_hashes(line[atx.end() :].strip()))
         return Heading(len(atx[1]), words, start) if words else None
@@ -91,6 +102,8 @@ def _without_closing_hashes(words: str) -> str:
 
 def plain_words(heading: str) -> str:
     """A heading's words: no emphasis, link targets or attribute lists; at most 300 characters."""
+    if not _MARKUP.search(heading):
+        return " ".join(heading[:MAX_HEADING_CHARS].split())
     # Cut first: the expressions below are quadratic in runs of spaces, which a hostile file may hold.
     words = _LINK.sub(r"\1", _ATTRIBUTES.sub("", heading[: 4 * MAX_HEADING_CHARS]))
     return " ".join(_EMPHASIS.sub("", words).split())[:MAX_HEADING_CHARS]

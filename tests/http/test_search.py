@@ -1,0 +1,175 @@
+"""Search over HTTP: identifiers, scripts, filters, weights, scores, timings."""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+
+from tests.http.test_documents import add, hits
+from tests.requirements import verifies
+
+IDENTIFIERS = {
+    "snake_case": "Set max_retry_count in the job table.",
+    "C#": "The service was rewritten in C# last year.",
+    "C++": "The parser core is C++ without exceptions.",
+    "k8s": "We deploy on k8s with two replicas.",
+    "ISSUE-1234": "ISSUE-1234 tracks the broken login.",
+    "ISSUE-1235": "ISSUE-1235 tracks the slow login.",
+    "zh": "檢索增強生成結合了搜尋引擎與語言模型。",
+    "ja": "東京都の図書館は月曜日に休みます。",
+    "ko": "도서관은 월요일에 문을 닫습니다.",
+}
+
+
+@pytest.fixture
+def mixed(client: httpx2.Client, collection: str) -> str:
+    """A collection with identifiers and several scripts."""
+    for name, text in IDENTIFIERS.items():
+        add(client, collection, text, title=name)
+    return collection
+
+
+@pytest.mark.parametrize(
+    ("query", "title"),
+    [
+        ("max_retry_count", "snake_case"),
+        ("C#", "C#"),
+        ("C++", "C++"),
+        ("k8s", "k8s"),
+        ("ISSUE-1234", "ISSUE-1234"),
+        ("issue-1235", "ISSUE-1235"),
+        ("語言模型", "zh"),
+        ("図書館", "ja"),
+        ("도서관", "ko"),
+    ],
+)
+def test_identifiers_and_cjk_words_are_found(
+    client: httpx2.Client, mixed: str, query: str, title: str
+) -> None:
+    """The exact identifier or word ranks first, by words alone and in hybrid."""
+    for mode in ("lexical", "hybrid"):
+        assert hits(client, mixed, query, mode=mode)[0]["title"] == title
+
+
+@verifies("RET-07")
+@pytest.mark.parametrize("mode", ["hybrid", "lexical", "dense"])
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"type": "eq", "key": "year", "value": 2023}, {"b"}),
+        ({"type": "ne", "key": "year", "value": 2023}, {"a", "c", "d"}),
+        ({"type": "gt", "key": "year", "value": 2022}, {"b", "c"}),
+        ({"type": "lte", "key": "year", "value": 2022.5}, {"a"}),
+        ({"type": "in", "key": "tag", "value": ["x", "z"]}, {"a", "c"}),
+        ({"type": "nin", "key": "tag", "value": ["x", "z"]}, {"b", "d"}),
+        ({"type": "exists", "key": "year", "value": False}, {"d"}),
+        ({"type": "eq", "key": "deep.er", "value": True}, {"c"}),
+        ({"type": "eq", "key": "$title", "value": "a"}, {"a"}),
+        (
+            {
+                "type": "and",
+                "filters": [
+                    {"type": "gte", "key": "year", "value": 2022},
+                    {"type": "not", "filters": [{"type": "eq", "key": "tag", "value": "x"}]},
+                ],
+            },
+            {"b", "c"},
+        ),
+        (
+            {
+                "type": "or",
+                "filters": [
+                    {"type": "eq", "key": "tag", "value": "x"},
+                    {"type": "eq", "key": "tag", "value": "y"},
+                ],
+            },
+            {"a", "b"},
+        ),
+    ],
+)
+def test_filters_hold_in_both_legs(
+    client: httpx2.Client, filtered: str, mode: str, filters: object, expected: set[str]
+) -> None:
+    """Only documents that match come back, in every mode, and all of them do."""
+    found = hits(client, filtered, "otters swim in rivers", mode=mode, filters=filters)
+
+    assert {hit["title"] for hit in found} == expected
+
+
+@pytest.fixture(scope="module")
+def filtered(server: object) -> str:
+    """Four documents that differ in metadata."""
+    client: httpx2.Client = server.client  # type: ignore[attr-defined]
+    for title, metadata in (
+        ("a", {"year": 2022, "tag": "x"}),
+        ("b", {"year": 2023, "tag": "y"}),
+        ("c", {"year": 2024, "tag": "z", "deep": {"er": True}}),
+        ("d", {}),
+    ):
+        add(client, "filtered", f"Otters swim in rivers, says {title}.", title=title, metadata=metadata)
+    return "filtered"
+
+
+def test_scores_explain_the_ranking(client: httpx2.Client, mixed: str) -> None:
+    """With explain each hit shows rank and score in each leg, and the fusion follows from the ranks."""
+    found = hits(client, mixed, "broken login", explain=True)
+
+    for hit in found:
+        scores = hit["scores"]
+        assert isinstance(scores, dict)
+        expected = sum(1 / (60 + scores[leg]["rank"]) for leg in ("lexical", "dense") if scores[leg])
+        assert scores["fused"] == pytest.approx(expected)
+    assert [hit["score"] for hit in found] == sorted((hit["score"] for hit in found), reverse=True)  # type: ignore[type-var]
+
+
+def test_weights_move_the_ranking(client: httpx2.Client, mixed: str) -> None:
+    """A leg of weight 0 has no say: the order is the other leg's."""
+    for leg, other in (("lexical", "dense"), ("dense", "lexical")):
+        weighted = hits(client, mixed, "slow login", weights={leg: 1, other: 0})
+        alone = hits(client, mixed, "slow login", mode=leg)
+        assert [hit["chunk_id"] for hit in weighted] == [hit["chunk_id"] for hit in alone]
+
+
+def test_several_collections_are_merged(client: httpx2.Client, collection: str) -> None:
+    """A search over two collections finds both, each hit named with its collection."""
+    add(client, collection, "The heron waits.", title="one")
+    add(client, f"{collection}-2", "The heron strikes.", title="two")
+
+    body = {"query": "heron", "collections": [collection, f"{collection}-2"]}
+    found = client.post("/v1/search", json=body).json()["hits"]
+
+    assert {(hit["title"], hit["collection"]) for hit in found} == {
+        ("one", collection),
+        ("two", f"{collection}-2"),
+    }
+
+
+def test_response_names_version_timings_and_headers(client: httpx2.Client, collection: str) -> None:
+    """The version is that of the collection's last change; stages are timed in body, header and metrics."""
+    written = add(client, collection, "Timing matters.")
+
+    response = client.post("/v1/search", json={"query": "timing", "collections": [collection]})
+
+    body = response.json()
+    assert body["corpus_version"] == written["corpus_version"]
+    assert body["degraded"] == []
+    assert {"lexical", "dense", "embed_query", "fuse", "hydrate", "total"} <= body["timings"].keys()
+    assert "lexical;dur=" in response.headers["server-timing"]
+    assert float(response.headers["x-process-time"]) > 0
+    metrics = client.get("/metrics").text
+    assert 'ragstone_stage_duration_seconds_count{operation="search",stage="lexical"}' in metrics
+    assert 'ragstone_http_requests_total{method="POST",route="/v1/search",status="200"}' in metrics
+
+
+def test_spans_resolve_in_the_stored_text(client: httpx2.Client, collection: str) -> None:
+    """stored_text[start:end] is the hit's text, in code points, whatever the characters."""
+    text = "# Überschrift 🦀\r\n\r\nA\u0301 🇩🇪 emoji 👩‍👩‍👧 and 漢字.\r\n\r\n## Zwei\r\n\r\nMore \ufeff text\x00 here."
+    written = add(client, collection, text)
+    stored = client.get(f"/v1/documents/{written['id']}/text").json()["text"]
+
+    for hit in hits(client, collection, "emoji text"):
+        span = hit["span"]
+        assert isinstance(span, dict)
+        assert stored[span["start"] : span["end"]] == hit["text"]
+    assert "\r" not in stored
+    assert "\x00" not in stored

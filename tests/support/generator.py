@@ -1,0 +1,84 @@
+"""A real HTTP server that speaks OpenAI's chat completions, well or badly, by the model's name."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+STOP_LIMIT_S = 5.0
+
+
+@dataclass
+class GeneratorDouble:
+    """Answers with `pieces`; `model` in the request chooses how it behaves.
+
+    good: pieces, then usage. garbage: no event stream. cut: ends after the first piece. slow: the first
+    piece, then nothing until the client leaves (`left` is set then). locked: 401.
+    """
+
+    base_url: str = ""
+    pieces: tuple[str, ...] = ("The answer is in the passage", " [1", "]. Nothing else", " [42] is known.")
+    requests: list[dict[str, object]] = field(default_factory=list)
+    left: threading.Event = field(default_factory=threading.Event)
+
+    async def complete(self, request: Request) -> Response:
+        """Answer one request."""
+        asked = await request.json()
+        self.requests.append(asked)
+        if asked["model"] == "garbage":
+            return PlainTextResponse("<html>a proxy's page</html>")
+        if asked["model"] == "locked":
+            return JSONResponse({"error": {"message": "bad key"}}, 401)
+        return StreamingResponse(self._events(asked["model"]), media_type="text/event-stream")
+
+    async def _events(self, model: str) -> AsyncIterator[str]:
+        for piece in self.pieces:
+            yield _event({"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
+            if model == "cut":
+                return
+            if model == "slow":
+                await self._wait_until_left()
+        yield _event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        yield _event(
+            {"choices": [], "usage": {"prompt_tokens": 120, "completion_tokens": 9, "total_tokens": 129}}
+        )
+        yield "data: [DONE]\n\n"
+
+    async def _wait_until_left(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.left.set()
+
+
+@contextmanager
+def running_generator() -> Iterator[GeneratorDouble]:
+    """The double on a port of its own."""
+    double = GeneratorDouble()
+    app = Starlette(routes=[Route("/v1/chat/completions", double.complete, methods=["POST"])])
+    listener = socket.create_server(("127.0.0.1", 0))
+    double.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    try:
+        yield double
+    finally:
+        server.should_exit = True
+        thread.join(STOP_LIMIT_S)
+        listener.close()
+
+
+def _event(content: dict[str, object]) -> str:
+    return f"data: {json.dumps({'id': '1', 'object': 'chat.completion.chunk', **content})}\n\n"

@@ -23,7 +23,7 @@ SHA256 = {
 DOWNLOAD_LIMIT_S = 900
 
 
-class WeightsUnavailable(RuntimeError):  # noqa: N818 - named like ragstone.errors
+class WeightsUnavailable(RuntimeError):
     """The weights could not be had, or are not the published ones; the message holds the fix."""
 
 

@@ -92,6 +92,9 @@ class IngestSettings(Section):
     parse_workers: int = Field(1, ge=1, le=64, description="Sandboxed parser processes.")
     parse_timeout_s: float = Field(20.0, gt=0, description="Wall clock for parsing one file.")
     parse_memory_mb: int = Field(2048, ge=256, description="Memory wall of a parser process.")
+    max_unpacked_bytes: int = Field(
+        200 * 2**20, ge=2**20, description="What a ZIP-based file (DOCX, EPUB, ...) may unpack to."
+    )
     ocr: Literal["auto", "off"] = Field(
         "auto", description="Read scanned pages with Tesseract when installed."
     )

@@ -162,6 +162,7 @@ def _parsing_limits(settings: Settings) -> ParsingLimits:
         workers=ingest.parse_workers,
         timeout_s=ingest.parse_timeout_s,
         memory_mb=ingest.parse_memory_mb,
+        max_unpacked_bytes=ingest.max_unpacked_bytes,
         ocr=ingest.ocr,
         ocr_language=ingest.ocr_language,
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
 from tests.http.test_documents import add
 from tests.support.generator import GeneratorDouble, running_generator
-from tests.support.process import Server, running_server
+from tests.support.process import START_LIMIT_S, Server, running_server
 
 LIMIT_S = 10.0
 TEXT = """# Lighthouse
@@ -48,7 +50,7 @@ def test_extractive_answer_quotes_exactly(client: httpx2.Client, collection: str
 
     assert answer["mode"] == "extractive"
     citations = citations_of(answer)
-    assert "Louis de Foix" in str(citations[0]["quote"])
+    assert any("Louis de Foix" in str(citation["quote"]) for citation in citations)
     assert citations[0]["section"] == ["Lighthouse"]
     assert 1 <= len(citations) <= 3
     for citation in citations:
@@ -144,18 +146,15 @@ def test_a_leaving_client_stops_the_generator(
     home = tmp_path_factory.mktemp("slow") / "home"
     with running_server(home, _settings(generator, "slow")) as server:
         add(server.client, "default", TEXT)
-        body = {"question": "Who finished it?", "stream": is_streamed}
-        seen = len(generator.requests)
+        body = json.dumps({"question": "Who finished it?", "stream": is_streamed})
+        address = urlsplit(server.url)
+        generator.asked.clear()
 
-        with httpx2.Client(base_url=server.url, trust_env=False, timeout=2.0) as leaving:
-            if is_streamed:
-                with leaving.stream("POST", "/v1/ask", json=body) as response:
-                    assert any("delta" in line for line in response.iter_lines())
-            else:
-                with pytest.raises(httpx2.TimeoutException):
-                    leaving.post("/v1/ask", json=body)
+        with socket.create_connection((address.hostname, address.port)) as leaving:
+            head = f"POST /v1/ask HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: application/json\r\n"
+            leaving.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+            assert generator.asked.wait(START_LIMIT_S)
 
-        assert len(generator.requests) == seen + 1
         assert generator.left.wait(LIMIT_S)
         assert server.client.get("/health").status_code == 200
 

@@ -134,7 +134,10 @@ def test_several_files_give_one_result_each(
         ("file", ("good.md", b"# Good\n\nThe axolotl regrows limbs.")),
         ("file", ("empty.txt", b"")),
         ("file", ("unknown.bin", bytes(range(256)) * 8)),
-        ("file", ("secret.pdf", (hostile / "pypdf-resources-r6-user-password.pdf").read_bytes())),
+        (
+            "file",
+            ("secret.pdf", (hostile / "pypdf-sample-files-libreoffice-writer-password.pdf").read_bytes()),
+        ),
         ("file", ("broken.docx", (hostile / "tika-testWORD_truncated.docx").read_bytes())),
         ("file", ("program.pdf", b"MZ" + bytes(2000))),
         ("file", ("also-good.txt", b"The platypus lays eggs.")),

@@ -30,12 +30,14 @@ class GeneratorDouble:
     base_url: str = ""
     pieces: tuple[str, ...] = ("The answer is in the passage", " [1", "]. Nothing else", " [42] is known.")
     requests: list[dict[str, object]] = field(default_factory=list)
+    asked: threading.Event = field(default_factory=threading.Event)
     left: threading.Event = field(default_factory=threading.Event)
 
     async def complete(self, request: Request) -> Response:
         """Answer one request."""
         asked = await request.json()
         self.requests.append(asked)
+        self.asked.set()
         if asked["model"] == "garbage":
             return PlainTextResponse("<html>a proxy's page</html>")
         if asked["model"] == "locked":

@@ -48,7 +48,7 @@ def run_command(
         text=True,
         timeout=COMMAND_LIMIT_S,
         check=False,
-        env=_environment(home, environ),
+        env=environment(home, environ),
     )
     return Finished(done.returncode, done.stdout, done.stderr)
 
@@ -92,7 +92,7 @@ def start_server(home: Path, environ: Mapping[str, str] | None = None) -> Server
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         bufsize=0,
-        env=_environment(home, environ),
+        env=environment(home, environ),
     )
     lines: list[str] = []
     give_up_at = time.monotonic() + START_LIMIT_S
@@ -126,7 +126,7 @@ def _start_logged(home: Path, environ: Mapping[str, str] | None, log: Path) -> S
             [*COMMAND, "serve", "--port", "0"],
             stdout=subprocess.DEVNULL,
             stderr=stderr,
-            env=_environment(home, environ),
+            env=environment(home, environ),
         )
     give_up_at = time.monotonic() + START_LIMIT_S
     while time.monotonic() < give_up_at and process.poll() is None:
@@ -158,6 +158,7 @@ def _read_line(process: subprocess.Popen[bytes], give_up_at: float) -> str:
     return line.decode("utf-8", "replace").rstrip("\n")
 
 
-def _environment(home: Path, extra: Mapping[str, str] | None) -> dict[str, str]:
+def environment(home: Path, extra: Mapping[str, str] | None) -> dict[str, str]:
+    """The environment of a child: no setting but the home and those given."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAGSTONE_")}
     return {**kept, "RAGSTONE_HOME": str(home), "PYTHONUNBUFFERED": "1", "COLUMNS": "200", **(extra or {})}

@@ -155,7 +155,7 @@ class AnswerPipeline:
             async with contextlib.aclosing(generator.stream(prompt, options, limit)) as stream:
                 async for part in stream:
                     if not isinstance(part, GeneratedDelta):
-                        draft.usage = Usage(part.prompt_tokens, part.completion_tokens)
+                        draft.usage = part
                     elif text := markers.feed(part.text):
                         draft.text += text
                         yield Delta(UNNUMBERED, text)

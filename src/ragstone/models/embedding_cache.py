@@ -84,7 +84,8 @@ class CachingEmbedder:
         self._misses += 1
         vector = await self._embedder.embed_query(text, deadline)
         vector.flags.writeable = False
-        self._vectors[key] = vector
+        if self._vectors.maxsize:
+            self._vectors[key] = vector
         return vector
 
     async def embed_passages(self, texts: Sequence[str]) -> Matrix:

@@ -11,8 +11,8 @@ import numpy as np
 
 from ragstone.deadline import Deadline
 from ragstone.errors import EmbeddingFailed, GeneratorFailed
-from ragstone.models.ports import Delta, EmbedderStatistics, GenerationOptions, Prompt, Usage
-from ragstone.types import Matrix, TokenCounter, Vector
+from ragstone.models.ports import Delta, EmbedderStatistics, GenerationOptions, Prompt
+from ragstone.types import Matrix, TokenCounter, Usage, Vector
 
 WORD = re.compile(r"\w+")
 

@@ -10,7 +10,8 @@ import anyio
 
 from ragstone.deadline import Deadline
 from ragstone.errors import GeneratorFailed
-from ragstone.models.ports import Delta, GenerationOptions, Prompt, Usage
+from ragstone.models.ports import Delta, GenerationOptions, Prompt
+from ragstone.types import Usage
 
 if TYPE_CHECKING:
     from openai import APIError, AsyncOpenAI, AsyncStream

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from ragstone.deadline import Deadline
-from ragstone.types import Matrix, TokenCounter, Vector
+from ragstone.types import Matrix, TokenCounter, Usage, Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +143,6 @@ class Delta:
     """The next piece of the generated text; never empty."""
 
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens as the server counted them; comes last, and only when the server tells."""
-
-    prompt_tokens: int
-    completion_tokens: int
 
 
 class Generator(Protocol):

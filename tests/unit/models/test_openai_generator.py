@@ -20,7 +20,8 @@ from starlette.routing import Route
 from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, GeneratorFailed
 from ragstone.models.openai_generator import OpenAIGenerator, OpenAIOptions
-from ragstone.models.ports import Delta, GenerationOptions, Message, Prompt, Usage
+from ragstone.models.ports import Delta, GenerationOptions, Message, Prompt
+from ragstone.types import Usage
 
 pytestmark = pytest.mark.anyio
 LIMIT_S = 5.0

@@ -47,7 +47,7 @@ def wait_until_ready(server: subprocess.Popen[bytes], home: Path) -> str:
     give_up_at = time.monotonic() + START_LIMIT_S
     while time.monotonic() < give_up_at:
         if server.poll() is not None:
-            raise RuntimeError(f"the server ended with exit code {server.returncode}; the lines above say why")
+            raise RuntimeError(f"the server ended with {server.returncode}; the lines above say why")
         try:
             card = json.loads((home / "server.json").read_text("utf-8"))
             if card["pid"] == server.pid:

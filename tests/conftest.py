@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -33,7 +32,7 @@ def data_folder() -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the person who runs the tests reaches the product."""
     for name in list(os.environ):
         if name.startswith("RAGSTONE_") and name not in (
@@ -42,7 +41,6 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             "RAGSTONE_MODEL_WHEEL",
         ):
             monkeypatch.delenv(name)
-    yield
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The ids of FEATURES.md that are done, each with one sentence; `@verifies` names the tests that prove them."""
+"""The ids of FEATURES.md that are done; `@verifies` marks the tests that prove them."""
 
 from __future__ import annotations
 

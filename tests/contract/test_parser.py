@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+from tests.fixtures.parsing import small_files
 
 from ragstone.deadline import Deadline
 from ragstone.errors import (
@@ -20,9 +19,6 @@ from ragstone.ingest.extraction import Engine
 from ragstone.ingest.limits import ParsingLimits
 from ragstone.ingest.sandbox import SandboxedParser
 from ragstone.types import ParsedDocument, RawFile
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures" / "parsing"))
-import small_files
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 

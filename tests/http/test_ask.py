@@ -43,7 +43,7 @@ def generating(generator: GeneratorDouble, tmp_path_factory: pytest.TempPathFact
 
 
 def test_extractive_answer_quotes_exactly(client: httpx2.Client, collection: str) -> None:
-    """Without a generator the answer quotes at most 3 sentences, and every quote resolves in the stored text."""
+    """Without a generator the answer quotes at most 3 sentences, and every quote resolves exactly."""
     add(client, collection, TEXT)
 
     answer = ask(client, "Who finished the Cordouan lighthouse?", collection)

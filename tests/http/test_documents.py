@@ -32,7 +32,7 @@ def test_text_is_searchable_when_the_call_returns(client: httpx2.Client, collect
     for mode in ("hybrid", "lexical", "dense"):
         found = hits(client, collection, "quokka", mode=mode)
         assert [hit["document_id"] for hit in found] == [written["id"]]
-        assert found[0]["metadata"]["kind"] == "animal"  # type: ignore[index]
+        assert found[0]["metadata"]["kind"] == "animal"
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "lexical", "dense"])

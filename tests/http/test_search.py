@@ -163,7 +163,10 @@ def test_response_names_version_timings_and_headers(client: httpx2.Client, colle
 
 def test_spans_resolve_in_the_stored_text(client: httpx2.Client, collection: str) -> None:
     """stored_text[start:end] is the hit's text, in code points, whatever the characters."""
-    text = "# Überschrift 🦀\r\n\r\nA\u0301 🇩🇪 emoji 👩‍👩‍👧 and 漢字.\r\n\r\n## Zwei\r\n\r\nMore \ufeff text\x00 here."
+    text = (
+        "# Überschrift 🦀\r\n\r\nA\u0301 🇩🇪 emoji \U0001f469\u200d\U0001f467 and 漢字.\r\n\r\n"
+        "## Zwei\r\n\r\nMore \ufeff text\x00 here."
+    )
     written = add(client, collection, text)
     stored = client.get(f"/v1/documents/{written['id']}/text").json()["text"]
 

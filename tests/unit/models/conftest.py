@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
 from ragstone.models.encoder import SentenceEncoder
 from ragstone.models.local import load_encoder
-
-# The build's own package lies beside src and is not installed.
-sys.path.insert(0, str(Path(__file__).parents[3]))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ import pytest
 from ragstone.deadline import Deadline
 from ragstone.errors import EmbeddingFailed, GeneratorFailed
 from ragstone.models.fakes import HashEmbedder, ScriptedGenerator
-from ragstone.models.ports import Delta, Embedder, GenerationOptions, Generator, Prompt, Usage
+from ragstone.models.ports import Delta, Embedder, GenerationOptions, Generator, Prompt
+from ragstone.types import Usage
 
 pytestmark = pytest.mark.anyio
 PROMPT = Prompt("", "two words")

@@ -16,7 +16,7 @@ from ragstone.config import Loaded, Settings
 from ragstone.errors import InvalidSetting, NotReady
 from ragstone.home import Home, open_home
 from ragstone.index.follower import IndexFollower, open_follower
-from ragstone.index.slot import take_slot
+from ragstone.index.slot import Slot, take_slot
 from ragstone.ingest.limits import ParsingLimits
 from ragstone.ingest.parse import build_parser
 from ragstone.ingest.pipeline import IngestPipeline
@@ -78,7 +78,8 @@ async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
         stack.push_async_callback(database.aclose)
         embedder = await _open_embedder(settings)
         stack.push_async_callback(embedder.aclose)
-        follower = await _open_follower(database, home, settings)
+        slot = await to_thread.run_sync(take_slot, home.index)
+        follower = await _open_follower(database, slot, settings)
         stack.push_async_callback(follower.aclose)
         generator = _build_generator(settings)
         if generator is not None:
@@ -111,6 +112,8 @@ async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
             database=database,
         )
         await _ensure_default_collection(engine)
+        if slot.was_killed:
+            await engine.checker.drop_orphaned_originals()
         yield engine
 
 
@@ -131,8 +134,7 @@ async def _open_embedder(settings: Settings) -> Embedder:
         return UnavailableEmbedder(error.message)
 
 
-async def _open_follower(database: Database, home: Home, settings: Settings) -> IndexFollower:
-    slot = await to_thread.run_sync(take_slot, home.index)
+async def _open_follower(database: Database, slot: Slot, settings: Settings) -> IndexFollower:
     try:
         return await open_follower(database, slot, settings.index.writer_memory_mb)
     except BaseException:

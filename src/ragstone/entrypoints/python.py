@@ -16,7 +16,7 @@ from ragstone.config import load
 from ragstone.deadline import Deadline
 from ragstone.entrypoints.requests import read_metadata, search_request
 from ragstone.ingest.load import FoundFile, read, walk
-from ragstone.ingest.pipeline import IngestRequest
+from ragstone.ingest.pipeline import IngestRequest, inline_file
 from ragstone.runtime import Engine, open_engine
 from ragstone.types import (
     DEFAULT_COLLECTION,
@@ -26,7 +26,6 @@ from ragstone.types import (
     DocumentId,
     JsonValue,
     Passage,
-    RawFile,
     SearchResult,
     Span,
     Written,
@@ -94,11 +93,11 @@ class AsyncRagstone:
             DocumentRejected: the text is empty.
         """
         request = IngestRequest(
-            file=RawFile(text.encode("utf-8", "replace"), "inline.md", "text/markdown"),
+            file=inline_file(text),
             collection=collection,
             title=title,
             source=source,
-            metadata=read_metadata(metadata or {}, self.engine.settings),
+            metadata=None if metadata is None else read_metadata(metadata, self.engine.settings),
         )
         return await self.engine.documents.add(request, Deadline.never())
 
@@ -116,7 +115,7 @@ class AsyncRagstone:
             DocumentRejected: a file cannot be taken in; those before it are.
         """
         found = await anyio.to_thread.run_sync(lambda: list(walk([path])))
-        checked = read_metadata(metadata or {}, self.engine.settings)
+        checked = None if metadata is None else read_metadata(metadata, self.engine.settings)
         return [await self._add_file(file, collection, checked) for file in found]
 
     async def search(
@@ -198,7 +197,7 @@ class AsyncRagstone:
         return await self.engine.documents.remove(DocumentId(document_id))
 
     async def _add_file(
-        self, found: FoundFile, collection: str, metadata: Mapping[str, JsonValue]
+        self, found: FoundFile, collection: str, metadata: Mapping[str, JsonValue] | None
     ) -> Written:
         limit = self.engine.settings.ingest.max_file_bytes
         file = await anyio.to_thread.run_sync(read, found, limit)

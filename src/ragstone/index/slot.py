@@ -28,8 +28,10 @@ class Applied:
 class Slot:
     """A locked folder for one process's derived indexes."""
 
-    def __init__(self, folder: Path, lock: IO[str]) -> None:
+    def __init__(self, folder: Path, lock: IO[str], *, was_killed: bool) -> None:
         self.folder = folder
+        self.was_killed = was_killed
+        """Whether the process that held the slot before ended without releasing it."""
         self._lock = lock
 
     def collection_folder(self, collection_id: str) -> Path:
@@ -71,6 +73,7 @@ class Slot:
 
     def release(self) -> None:
         """Give the slot to whoever comes next."""
+        self._lock.truncate(0)
         self._lock.close()
 
 
@@ -92,8 +95,10 @@ def take_slot(root: Path) -> Slot:
         except OSError:
             lock.close()
             continue
+        lock.seek(0)
+        was_killed = lock.read() != ""
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        return Slot(folder, lock)
+        return Slot(folder, lock, was_killed=was_killed)
     raise IndexFailed(f"All {MOST_SLOTS} index slots under {root} are taken; stop some processes.")

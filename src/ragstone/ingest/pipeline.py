@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Literal
 
@@ -29,6 +29,7 @@ from ragstone.store.documents import (
     put_document,
     vectors_by_hash,
 )
+from ragstone.store.jobs import unfinished_jobs
 from ragstone.types import (
     DEFAULT_COLLECTION,
     LOCAL_OWNER,
@@ -54,6 +55,15 @@ if TYPE_CHECKING:
     from ragstone.telemetry.stages import StageTimer
 
 
+INLINE_NAME = "inline.md"
+LONGEST_MADE_TITLE = 80
+
+
+def inline_file(text: str) -> RawFile:
+    """Text that came without a file: Markdown, as plain text nearly always is."""
+    return RawFile(text.encode("utf-8", "replace"), INLINE_NAME, "text/markdown")
+
+
 @dataclass(frozen=True, slots=True)
 class IngestRequest:
     """A document to take in.
@@ -66,7 +76,8 @@ class IngestRequest:
     collection: str = DEFAULT_COLLECTION
     title: str | None = None
     source: str | None = None
-    metadata: Metadata = field(default_factory=dict)
+    metadata: Metadata | None = None
+    """None keeps what a replaced document has."""
     document_id: DocumentId | None = None
     new_id: DocumentId | None = None
     """Id for a document that turns out to be new; made up when None."""
@@ -172,7 +183,7 @@ class IngestPipeline:
             if old is None or old.content_sha256 != content_sha256:
                 return None
             title = request.title if request.title is not None else old.title
-            metadata = {**old.metadata, **request.metadata}
+            metadata = {**old.metadata, **(request.metadata or {})}
             is_same = title == old.title and metadata == dict(old.metadata)
             if not is_same:
                 await edit_document(change.connection, old.key, title, metadata)
@@ -193,7 +204,7 @@ class IngestPipeline:
         with timer.stage("parse"):
             parsed = await self._parser.parse(request.file, deadline)
         deadline.check("chunking")
-        title = request.title or parsed.title or _title_of(request.file.name)
+        title = request.title or _title_of(parsed, request.file.name)
         with timer.stage("chunk"):
             drafts = await to_thread.run_sync(self._chunk, parsed, title, collection.chunking)
         if not drafts:
@@ -262,10 +273,11 @@ class IngestPipeline:
         )
 
     async def drop_unused_blob(self, sha256: str) -> None:
-        """Remove an original that no document names any more."""
+        """Remove an original that no document and no unfinished job names any more."""
         async with self._database.write() as connection:
             # Inside the write turn: no other write of this process can begin to use it meanwhile.
-            if await count_blob_uses(connection, sha256) == 0:
+            waiting = {payload["blob"] for _, payload in await unfinished_jobs(connection)}
+            if sha256 not in waiting and await count_blob_uses(connection, sha256) == 0:
                 await to_thread.run_sync(self._blobs.remove, sha256)
 
 
@@ -288,15 +300,27 @@ def _new_document(
         pages=parsed.pages,
         sections=parsed.sections,
         chunks=prepared.chunks,
-        metadata={**parsed.metadata, **request.metadata},
+        metadata={**parsed.metadata, **_given_metadata(request, old)},
         access_groups=request.access_groups,
         warnings=parsed.warnings,
     )
+
+
+def _given_metadata(request: IngestRequest, old: StoredState | None) -> Metadata:
+    if request.metadata is not None:
+        return request.metadata
+    return {} if old is None else old.metadata
 
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _title_of(name: str) -> str:
-    return PurePath(name).name or name
+def _title_of(parsed: ParsedDocument, name: str) -> str:
+    """The document's own title; for inline text without one, how it begins."""
+    if name != INLINE_NAME:
+        return parsed.title or PurePath(name).name or name
+    if parsed.title and parsed.title != INLINE_NAME:
+        return parsed.title
+    first_line = next(line.strip() for line in parsed.text.splitlines() if line.strip())
+    return first_line if len(first_line) <= LONGEST_MADE_TITLE else f"{first_line[: LONGEST_MADE_TITLE - 1]}…"

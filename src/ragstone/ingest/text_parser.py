@@ -60,7 +60,7 @@ def parse_text(file: RawFile, file_format: FileFormat) -> ParsedDocument:
         media_type=file_format.media_type,
         title=PurePath(file.name).name or None,
         language=file_format.language,
-        metadata={"encoding": decoded.encoding},
+        metadata={} if decoded.encoding == "utf-8" else {"encoding": decoded.encoding},
         warnings=decoded.warnings,
     )
     return _with_structure(document, file_format)

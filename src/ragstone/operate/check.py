@@ -80,13 +80,22 @@ class Checker:
         Broken rows and lost originals cannot be repaired: they stay in the report.
         """
         await self._embed_again()
-        async with self._database.write() as connection:
-            used = await self._blobs_in_use(await blob_names(connection))
-            for name in await to_thread.run_sync(lambda: list(self._blobs.names())):
-                if name not in used:
-                    await to_thread.run_sync(self._blobs.remove, name)
+        await self.drop_orphaned_originals()
         await self._follower.rebuild()
         return await self.check()
+
+    async def drop_orphaned_originals(self) -> None:
+        """Remove originals that neither a document nor a job names, as a killed process leaves them."""
+        # Inside the write turn, in which every process keeps its originals: none is on its way in.
+        async with self._database.write() as connection:
+            used = await self._blobs_in_use(await blob_names(connection))
+            await to_thread.run_sync(self._drop_blobs, used)
+
+    def _drop_blobs(self, used: set[str]) -> None:
+        self._blobs.remove_unfinished()
+        for name in list(self._blobs.names()):
+            if name not in used:
+                self._blobs.remove(name)
 
     async def _embed_again(self) -> None:
         async with self._database.read() as connection:

@@ -135,7 +135,7 @@ class DocumentService:
                 await remove_document(change.connection, state.key)
             if states:
                 change.touch(found.id, [state.key for state in states])
-        await self._drop_blobs({state.blob_sha256 for state in states if state.blob_sha256 is not None})
+        await self.drop_originals({state.blob_sha256 for state in states if state.blob_sha256 is not None})
         self._metrics.documents_written.labels("removed").inc(len(states))
         return len(states), change.version or await self._database.corpus_version()
 
@@ -260,10 +260,11 @@ class DocumentService:
             blobs = await blob_names(change.connection, found.id)
             await remove_collection(change.connection, found.id)
             change.collections[found.id] = "dropped"
-        await self._drop_blobs(blobs)
+        await self.drop_originals(blobs)
         return change.version
 
-    async def _drop_blobs(self, names: set[str]) -> None:
+    async def drop_originals(self, names: set[str]) -> None:
+        """Remove those of these originals that no document and no unfinished job names any more."""
         for name in sorted(names):
             await self._pipeline.drop_unused_blob(name)
 

@@ -60,8 +60,8 @@ class UploadService:
         if done:
             return work.result()
         with anyio.CancelScope(shield=True):
-            job_id = await self._keep(request, new_id)
-        self._follow(job_id, new_id, work)
+            job_id, blob = await self._keep(request, new_id)
+        self._follow(job_id, new_id, blob, work)
         return Accepted(job_id, new_id, request.file.name)
 
     async def job(self, job_id: JobId, tenant_id: TenantId) -> Job:
@@ -79,7 +79,7 @@ class UploadService:
             left = await unfinished_jobs(connection)
         for job, payload in left:
             work = asyncio.create_task(self._again(job, payload))
-            self._follow(job.id, job.document_id, work)
+            self._follow(job.id, job.document_id, str(payload["blob"]), work)
 
     async def aclose(self, grace_s: float) -> None:
         """Give work in the background `grace_s` seconds, then leave it to the next start."""
@@ -89,27 +89,30 @@ class UploadService:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _keep(self, request: IngestRequest, document_id: DocumentId) -> JobId:
+    async def _keep(self, request: IngestRequest, document_id: DocumentId) -> tuple[JobId, str]:
         job_id = JobId(str(uuid7()))
-        blob = await to_thread.run_sync(self._blobs.put, request.file.content)
-        payload = _payload(request, blob)
         async with self._database.write() as connection:
+            # Inside the write turn, so that nobody removes the file before the row that names it is there.
+            blob = await to_thread.run_sync(self._blobs.put, request.file.content)
+            payload = _payload(request, blob)
             await create_job(
                 connection, job_id, request.principal.tenant_id, document_id, request.file.name, payload
             )
-        return job_id
+        return job_id, blob
 
     async def _again(self, job: Job, payload: Metadata) -> Written:
         content = await to_thread.run_sync(self._blobs.get, str(payload["blob"]))
         request = _request(job, payload, content)
         return await self._documents.add(request, Deadline.never())
 
-    def _follow(self, job_id: JobId, document_id: DocumentId, work: asyncio.Task[Written]) -> None:
-        task = asyncio.create_task(self._finish(job_id, document_id, work))
+    def _follow(self, job_id: JobId, document_id: DocumentId, blob: str, work: asyncio.Task[Written]) -> None:
+        task = asyncio.create_task(self._finish(job_id, document_id, blob, work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _finish(self, job_id: JobId, document_id: DocumentId, work: asyncio.Task[Written]) -> None:
+    async def _finish(
+        self, job_id: JobId, document_id: DocumentId, blob: str, work: asyncio.Task[Written]
+    ) -> None:
         error = None
         try:
             document_id = (await work).document_id
@@ -120,6 +123,7 @@ class UploadService:
             error = ("internal", "Ragstone failed on this file; the log of the server has the details.")
         async with self._database.write() as connection:
             await finish_job(connection, job_id, document_id, error)
+        await self._documents.drop_originals({blob})
 
 
 def _payload(request: IngestRequest, blob: str) -> Metadata:
@@ -130,7 +134,7 @@ def _payload(request: IngestRequest, blob: str) -> Metadata:
         "collection": request.collection,
         "title": request.title,
         "source": request.source,
-        "metadata": dict(request.metadata),
+        "metadata": None if request.metadata is None else dict(request.metadata),
         "tenant_id": request.principal.tenant_id,
         "replaces": request.document_id,
     }
@@ -143,7 +147,7 @@ def _request(job: Job, payload: Metadata, content: bytes) -> IngestRequest:
         collection=str(payload["collection"]),
         title=_text(payload["title"]),
         source=_text(payload["source"]),
-        metadata=metadata if isinstance(metadata, dict) else {},
+        metadata=metadata if isinstance(metadata, dict) else None,
         document_id=job.document_id if payload["replaces"] else None,
         new_id=job.document_id,
         principal=Principal(TenantId(str(payload["tenant_id"]))),

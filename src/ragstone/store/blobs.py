@@ -64,6 +64,11 @@ class Blobs:
             if not path.name.startswith("."):
                 yield path.name
 
+    def remove_unfinished(self) -> None:
+        """Forget files that a killed process did not finish; call it while nobody can be writing one."""
+        for path in self._folder.glob("??/.new-*"):
+            path.unlink(missing_ok=True)
+
     def is_whole(self, sha256: str) -> bool:
         """Whether the bytes still have their hash."""
         path = self.path(sha256)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, false, not_, or_, true
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, false, not_, or_, true
 
 from ragstone.errors import InvalidFilter
 from ragstone.store.tables import document_groups, documents
@@ -33,19 +33,25 @@ def reach(principal: Principal) -> Reach:
 
 def is_visible(principal: Principal) -> ColumnElement[bool]:
     """True for documents that `principal` may read; rows are live by existing."""
-    return is_within(reach(principal)).params(visibility_parameters(principal))
+    return _within(reach(principal), principal.tenant_id, sorted(principal.access_groups or ()))
 
 
 def is_within(reach: Reach) -> ColumnElement[bool]:
     """The same with parameters left open, for statements that are built once."""
-    own = documents.c.tenant_id == bindparam("tenant_id")
+    return _within(reach, bindparam("tenant_id"), bindparam("access_groups", expanding=True))
+
+
+def _within(
+    reach: Reach, tenant_id: str | BindParameter[str], groups: Sequence[str] | BindParameter[Sequence[str]]
+) -> ColumnElement[bool]:
+    own = documents.c.tenant_id == tenant_id
     if reach == "tenant":
         return own
     if reach == "ungrouped":
         return and_(own, not_(documents.c.is_restricted))
     granted = exists().where(
         document_groups.c.document_key == documents.c.key,
-        document_groups.c.access_group.in_(bindparam("access_groups", expanding=True)),
+        document_groups.c.access_group.in_(groups),
     )
     return and_(own, or_(not_(documents.c.is_restricted), granted))
 

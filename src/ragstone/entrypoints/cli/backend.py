@@ -113,7 +113,7 @@ class LocalBackend:
             collection=added.collection,
             title=added.title,
             source=added.source,
-            metadata=added.metadata,
+            metadata=added.metadata or None,
             is_original_kept=True,
         )
         return wire.written(await self._engine.documents.add(request, Deadline.never()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -65,8 +64,13 @@ def quiet_logs(loaded: Loaded) -> None:
 
 
 def run_async(work: Coroutine[object, object, T]) -> T:
-    """Run a command's work to its end; Ctrl-C cancels it, which closes everything in order."""
-    return asyncio.run(work)
+    """Run a command's work to its end on uvloop; Ctrl-C cancels it, which closes everything in order."""
+    import asyncio
+
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
 
 
 def with_backend(loaded: Loaded, work: Callable[[Backend], Awaitable[T]]) -> T:

@@ -16,9 +16,9 @@ HELP = """Documents in; hybrid search; answers with exact citations.
 
 Begin with:
 
-    ragstone add docs/ README.md
-    ragstone ask "How do I configure the port?"
-    ragstone serve
+[bold]ragstone add docs/ README.md[/]
+[bold]ragstone ask "How do I configure the port?"[/]
+[bold]ragstone serve[/]
 
 Commands talk to the running server of the home when there is one, and work without one otherwise."""
 
@@ -29,7 +29,7 @@ app = typer.Typer(
     help=HELP,
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

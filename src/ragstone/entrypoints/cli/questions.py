@@ -83,7 +83,7 @@ def ask(
 ) -> None:
     """Answer a question from the documents, with numbered citations.
 
-    Without a generator the best sentences are quoted; with `[generator]` configured it writes the answer.
+    Without a generator the best sentences are quoted; with one (generator.base_url) it writes the answer.
 
     Examples:
 

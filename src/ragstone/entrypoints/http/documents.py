@@ -17,7 +17,7 @@ from ragstone.entrypoints.http.schemas import AddText, CreateCollection, EditDoc
 from ragstone.entrypoints.http.uploads import Upload, read_json, read_upload
 from ragstone.entrypoints.requests import read_filter, read_metadata
 from ragstone.errors import InvalidRequest, RagstoneError
-from ragstone.ingest.pipeline import IngestRequest
+from ragstone.ingest.pipeline import IngestRequest, inline_file
 from ragstone.runtime import Engine
 from ragstone.service.uploads import Accepted
 from ragstone.types import (
@@ -33,8 +33,6 @@ from ragstone.types import (
 )
 
 router = APIRouter(prefix="/v1", tags=["documents"])
-
-INLINE_NAME = "inline.md"
 
 
 @router.post(
@@ -179,11 +177,11 @@ async def _add_text(
         )
     new = body if isinstance(body, AddText) else None
     asked = IngestRequest(
-        file=RawFile(body.text.encode("utf-8", "replace"), INLINE_NAME, "text/markdown"),
+        file=inline_file(body.text),
         collection=DEFAULT_COLLECTION if new is None else new.collection,
         title=body.title,
         source=None if new is None else new.source,
-        metadata=read_metadata(body.metadata, engine.settings),
+        metadata=None if body.metadata is None else read_metadata(body.metadata, engine.settings),
         document_id=document_id,
     )
     return await engine.documents.add(asked, Deadline.after(engine.settings.answer.timeout_s))
@@ -206,11 +204,13 @@ async def _add_files(request: Request, engine: Engine) -> Response:
 
 
 def _file_request(upload: Upload, file: RawFile, document_id: DocumentId | None = None) -> IngestRequest:
+    # A replaced document keeps its source: the new file's name may be another document's.
+    source = None if document_id is not None else upload.source or file.name
     return IngestRequest(
         file=file,
         collection=upload.collection,
         title=upload.title,
-        source=upload.source if upload.source is not None else file.name,
+        source=source,
         metadata=upload.metadata,
         document_id=document_id,
         is_original_kept=True,

@@ -28,7 +28,7 @@ class AddText(RequestModel):
     text: str = Field(examples=["# Opening hours\n\nThe library opens at nine."])
     title: str | None = Field(None, max_length=1000, examples=["Opening hours"])
     collection: Name = "default"
-    metadata: dict[str, JsonValue] = Field(default_factory=dict, examples=[{"year": 2024}])
+    metadata: dict[str, JsonValue] | None = Field(None, examples=[{"year": 2024}])
     source: str | None = Field(
         None,
         max_length=4000,
@@ -42,7 +42,7 @@ class ReplaceText(RequestModel):
 
     text: str = Field(examples=["# Opening hours\n\nThe library opens at ten."])
     title: str | None = Field(None, max_length=1000)
-    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+    metadata: dict[str, JsonValue] | None = Field(None, description="Left out, it stays as it is.")
 
 
 class EditDocument(RequestModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 
@@ -78,6 +79,11 @@ class _AnnouncingServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to end. Uvicorn would raise the signal again at its end, before the engine is closed."""
+        super().handle_exit(sig, frame)
+        self._captured_signals.clear()
 
 
 def _listen(host: str, port: int) -> socket.socket:

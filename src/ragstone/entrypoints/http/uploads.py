@@ -33,7 +33,7 @@ class Upload:
     collection: str
     title: str | None
     source: str | None
-    metadata: Metadata
+    metadata: Metadata | None
     wait_s: float
 
 
@@ -104,9 +104,9 @@ async def _read_file(part: UploadFile, max_bytes: int) -> RawFile:
     return RawFile(await part.read(), name, part.content_type)
 
 
-def _metadata(text: str | None, settings: Settings) -> Metadata:
+def _metadata(text: str | None, settings: Settings) -> Metadata | None:
     if text is None:
-        return {}
+        return None
     try:
         return read_metadata(json.loads(text), settings)
     except ValueError as error:

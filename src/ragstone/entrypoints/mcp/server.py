@@ -19,9 +19,9 @@ from ragstone.deadline import Deadline
 from ragstone.entrypoints import wire
 from ragstone.entrypoints.requests import read_metadata, search_request
 from ragstone.errors import RagstoneError
-from ragstone.ingest.pipeline import IngestRequest
+from ragstone.ingest.pipeline import IngestRequest, inline_file
 from ragstone.runtime import Engine
-from ragstone.types import AnswerRequest, DocumentId, RawFile, SearchRequest, Span
+from ragstone.types import AnswerRequest, DocumentId, SearchRequest, Span
 
 INSTRUCTIONS = """Ragstone holds documents and finds passages in them.
 Call `search` before you state what a document says, and cite the title with the page or section of the hit.
@@ -114,11 +114,11 @@ class Tools:
     ) -> Structured:
         """Add a text document, or replace the one from the same source; it is searchable at once."""
         asked = IngestRequest(
-            file=RawFile(text.encode("utf-8", "replace"), "inline.md", "text/markdown"),
+            file=inline_file(text),
             collection=collection,
             title=title,
             source=source,
-            metadata=read_metadata(metadata or {}, self._engine.settings),
+            metadata=None if metadata is None else read_metadata(metadata, self._engine.settings),
         )
         limit = Deadline.after(self._engine.settings.answer.timeout_s)
         return wire.written(await self._engine.documents.add(asked, limit))

@@ -242,14 +242,23 @@ async def _add_one(
     run.results.append(result)
     progress.advance(task)
     if not run.is_json:
-        progress.console.print(_line(found.name, result))
+        _report(progress, _line(found.name, result))
 
 
 def _progress(*, is_shown: bool) -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=console(stderr=True), disable=not is_shown, transient=True)
+    # The bar stands below the results on a terminal, and alone on stderr when they go to a file or pipe.
+    output = console(stderr=not sys.stdout.isatty())
+    return Progress(*columns, console=output, disable=not is_shown, transient=True, redirect_stdout=False)
+
+
+def _report(progress: Progress, line: str) -> None:
+    if progress.console.stderr:
+        console().print(line)
+    else:
+        progress.console.print(line)
 
 
 def _line(name: str, result: Wire) -> str:
@@ -263,7 +272,9 @@ def _line(name: str, result: Wire) -> str:
     colour = {"added": "green", "replaced": "cyan", "updated": "cyan"}.get(status, "dim")
     notes = result.get("warnings") or []
     noted = "".join(f"\n           [yellow]note[/] {escape(str(note))}" for note in notes)  # type: ignore[attr-defined]
-    return f"[{colour}]{status:<10}[/] {escape(name)} [dim]({result['chunk_count']} chunks)[/]{noted}"
+    count = result["chunk_count"]
+    chunks = "1 chunk" if count == 1 else f"{count} chunks"
+    return f"[{colour}]{status:<10}[/] {escape(name)} [dim]({chunks})[/]{noted}"
 
 
 def _summarise(run: _Run, total: int) -> None:

@@ -20,7 +20,10 @@ SNIPPET_CHARS = 320
 
 def document_table(documents: Sequence[Wire]) -> Table:
     """Documents, one per row."""
-    table = Table("id", "title", "collection", "chunks", "source", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    table.add_column("id", no_wrap=True, min_width=36)
+    for name in ("title", "collection", "chunks", "source"):
+        table.add_column(name, overflow="fold")
     for found in documents:
         cells = (
             found["id"],

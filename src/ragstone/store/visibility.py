@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
-from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, false, not_, or_, true
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, false, func, literal, not_, or_
 
 from ragstone.errors import InvalidFilter
 from ragstone.store.tables import document_groups, documents
@@ -19,6 +21,9 @@ BUILT_IN: Mapping[str, ColumnElement[str]] = {
 }
 """Keys that name the document itself instead of its metadata."""
 
+
+LARGEST_INTEGER = 2**63
+"""Beyond it SQLite compares floating point."""
 
 Reach = Literal["tenant", "ungrouped", "grouped"]
 """Whose documents a principal sees: all of its tenant, those without groups, or those and its groups'."""
@@ -94,7 +99,7 @@ def _compare(compare: Compare) -> ColumnElement[bool]:
     return _known(compare.key, compare.value, _OPERATORS[compare.op])
 
 
-Operator = Callable[[ColumnElement[object], object], ColumnElement[bool]]
+Operator = Callable[[ColumnElement[str], object], ColumnElement[bool]]
 
 _OPERATORS: Mapping[str, Operator] = {
     "eq": lambda column, value: column == value,
@@ -106,31 +111,65 @@ _OPERATORS: Mapping[str, Operator] = {
 
 
 def _known(key: str, value: JsonValue, operator: Operator) -> ColumnElement[bool]:
-    """The comparison, false (not NULL) where the key is missing, so that `not` means what it says."""
-    column = _typed(key, value)
-    return and_(column.is_not(None), operator(column, value))
+    """The comparison, false (not NULL) where the key is missing or its value of another kind.
 
-
-def _present(key: str) -> ColumnElement[bool]:
-    column = BUILT_IN[key] if key in BUILT_IN else documents.c.metadata[_path(key)].as_string()
-    return column.is_not(None)
-
-
-def _typed(key: str, value: JsonValue) -> ColumnElement[object]:
+    Without the kind SQLite would order every string above every number, and take 1 for true.
+    """
+    kinds, bound = _kinds_and_bound(key, value)
     if key in BUILT_IN:
-        return BUILT_IN[key]  # type: ignore[return-value]
-    stored = documents.c.metadata[_path(key)]
+        column = BUILT_IN[key]
+        return and_(column.is_not(None), operator(column, bound)) if "text" in kinds else false()
+    path = _path(key)
+    extracted: ColumnElement[str] = func.json_extract(documents.c.metadata, path)
+    return and_(_kind_at(path).in_(kinds), operator(extracted, literal(bound)))
+
+
+def _kinds_and_bound(key: str, value: JsonValue) -> tuple[tuple[str, ...], str | int | float]:
+    """SQLite's names for the kind of `value`, and what stands for it in a statement."""
     if isinstance(value, bool):
-        return stored.as_boolean()  # type: ignore[no-any-return]
+        return ("true", "false"), int(value)
     if isinstance(value, int | float):
-        return stored.as_float()  # type: ignore[no-any-return]
+        return ("integer", "real"), _number(key, value)
     if isinstance(value, str):
-        return stored.as_string()  # type: ignore[no-any-return]
+        if not _is_unicode(value):
+            raise InvalidFilter(f"{key!r} is compared with {value!r}, which is not Unicode text.")
+        return ("text",), value
     raise InvalidFilter(f"{key!r} is compared with {value!r}; use a string, a number or a boolean.")
 
 
-def _path(key: str) -> tuple[str, ...]:
-    return tuple(key.split("."))
+def _number(key: str, value: float) -> float:
+    if isinstance(value, int) and -LARGEST_INTEGER <= value < LARGEST_INTEGER:
+        return value
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InvalidFilter(f"{key!r} is compared with a number that is not finite.")
+    return number
 
 
-NO_CONDITION: ColumnElement[bool] = true()
+def _present(key: str) -> ColumnElement[bool]:
+    if key in BUILT_IN:
+        return BUILT_IN[key].is_not(None)
+    return _kind_at(_path(key)).not_in(("", "null"))
+
+
+def _kind_at(path: str) -> ColumnElement[str]:
+    """The kind of what lies at a path of the metadata; an empty string where nothing does."""
+    return func.coalesce(func.json_type(documents.c.metadata, path), "")
+
+
+def _path(key: str) -> str:
+    """A JSON path, its labels escaped as in the stored JSON: SQLite before 3.45 compares them as bytes."""
+    if '"' in key:
+        raise InvalidFilter(f"{key!r} cannot be filtered on: it has a quotation mark.")
+    return "$" + "".join(f'."{json.dumps(part)[1:-1]}"' for part in key.split("."))
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,170 @@
+"""Nobody reads another tenant's documents, or restricted ones without a granted group, by any way in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.support.corpus import collection_named, document, open_store, store_collection
+
+from ragstone.store.database import Database
+from ragstone.store.documents import find_by_id, get_document, list_documents, put_document, states_of
+from ragstone.store.passages import (
+    chunk_keys,
+    find_chunk,
+    hydrate,
+    hydrated_by_key,
+    matching_documents,
+    read_passage,
+)
+from ragstone.types import (
+    ChunkKey,
+    Collection,
+    Compare,
+    DocumentId,
+    DocumentKey,
+    Principal,
+    Span,
+    TenantId,
+)
+
+pytestmark = pytest.mark.anyio
+OURS, THEIRS = TenantId("ours"), TenantId("theirs")
+ANY = Compare("exists", "$document_id")
+
+PRINCIPALS = {
+    "owner": (Principal(OURS, None), {"open", "staff", "board"}),
+    "nobody": (Principal(OURS, frozenset()), {"open"}),
+    "staff": (Principal(OURS, frozenset({"staff"})), {"open", "staff"}),
+    "board": (Principal(OURS, frozenset({"board", "other"})), {"open", "staff", "board"}),
+    "ungranted": (Principal(OURS, frozenset({"other"})), {"open"}),
+    "foreign owner": (Principal(THEIRS, None), {"foreign"}),
+    "foreign staff": (Principal(THEIRS, frozenset({"staff"})), {"foreign"}),
+    "nowhere": (Principal(TenantId("nowhere"), None), set()),
+}
+GROUPS = {
+    "open": None,
+    "staff": frozenset({"staff", "board"}),
+    "board": frozenset({"board"}),
+    "closed to all": frozenset[str](),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The documents of two tenants, with all their chunk keys."""
+
+    database: Database
+    collection: Collection
+    foreign: Collection
+    keys: dict[str, DocumentKey]
+
+
+@pytest.fixture
+async def shelf(tmp_path: Path) -> AsyncIterator[Shelf]:
+    """One document per kind of access, and one of another tenant."""
+    async with open_store(tmp_path / "a.db") as database:
+        keys: dict[str, DocumentKey] = {}
+        async with database.write() as connection:
+            collection = await store_collection(connection, collection_named("books", OURS))
+            foreign = await store_collection(connection, collection_named("books", THEIRS))
+            for name, groups in GROUPS.items():
+                new = document(f"text of {name}", document_id=name, tenant_id=OURS, access_groups=groups)
+                keys[name], _ = await put_document(connection, collection.id, new, None)
+            new = document("text of foreign", document_id="foreign", tenant_id=THEIRS)
+            keys["foreign"], _ = await put_document(connection, foreign.id, new, None)
+        yield Shelf(database, collection, foreign, keys)
+
+
+@pytest.fixture(params=PRINCIPALS)
+def reader(request: pytest.FixtureRequest) -> tuple[Principal, set[str]]:
+    """Every kind of reader in turn, with the documents it may see; only owners see what is closed to all."""
+    principal, visible = PRINCIPALS[request.param]
+    return principal, visible | ({"closed to all"} if request.param == "owner" else set())
+
+
+async def test_hydration_reads_visible_chunks_only(shelf: Shelf, reader: tuple[Principal, set[str]]) -> None:
+    """Of all candidates, those of visible documents come back, whatever the index claims."""
+    principal, visible = reader
+    async with shelf.database.read() as connection:
+        keys = [
+            ChunkKey(key)
+            for collection in (shelf.collection, shelf.foreign)
+            for key in await chunk_keys(connection, collection.id)
+        ]
+
+        hydrated = await hydrate(connection, principal, [shelf.collection.id, shelf.foreign.id], keys)
+
+    assert {chunk.document_id for chunk in hydrated.chunks.values()} == visible
+
+
+async def test_hydration_stays_inside_the_collections_asked_for(shelf: Shelf) -> None:
+    """A candidate of another collection is not read, even by its owner."""
+    owner = Principal(THEIRS, None)
+    async with shelf.database.read() as connection:
+        keys = [ChunkKey(key) for key in await chunk_keys(connection, shelf.foreign.id)]
+
+        hydrated = await hydrate(connection, owner, [shelf.collection.id], keys)
+
+    assert hydrated.chunks == {}
+
+
+async def test_lists_hold_visible_documents_only(shelf: Shelf, reader: tuple[Principal, set[str]]) -> None:
+    """In the list of all and in the list of a collection."""
+    principal, visible = reader
+    async with shelf.database.read() as connection:
+        listed = await list_documents(
+            connection, principal, collection_id=None, filter_=None, after=0, limit=100
+        )
+        of_ours = await list_documents(
+            connection, principal, collection_id=shelf.collection.id, filter_=None, after=0, limit=100
+        )
+
+    assert {found.id for found in listed} == visible
+    assert {found.id for found in of_ours} == visible - {"foreign"}
+
+
+async def test_single_reads_find_visible_documents_only(
+    shelf: Shelf, reader: tuple[Principal, set[str]]
+) -> None:
+    """By id, by chunk id and by passage, what is not visible does not exist."""
+    principal, visible = reader
+    async with shelf.database.read() as connection:
+        for name in shelf.keys:
+            is_seen = name in visible
+            document_id = DocumentId(name)
+
+            assert (await get_document(connection, principal, document_id) is not None) == is_seen
+            assert (await find_by_id(connection, principal, document_id) is not None) == is_seen
+            passage = await read_passage(connection, principal, document_id, Span(0, 99))
+            assert (None if passage is None else passage.text) == (f"text of {name}" if is_seen else None)
+            assert (await find_chunk(connection, principal, await chunk_id_of(shelf, name)) is not None) == (
+                is_seen
+            )
+
+
+async def test_filters_match_visible_documents_only(shelf: Shelf, reader: tuple[Principal, set[str]]) -> None:
+    """What is pushed into the legs, and what a removal by filter would take."""
+    principal, visible = reader
+    matched: set[int] = set()
+    removable: set[str] = set()
+    async with shelf.database.read() as connection:
+        for collection in (shelf.collection, shelf.foreign):
+            matched |= await matching_documents(connection, principal, collection.id, ANY)
+            removable |= {state.id for state in await states_of(connection, principal, collection.id, ANY)}
+
+    assert matched == {shelf.keys[name] for name in visible}
+    assert removable == visible
+
+
+async def chunk_id_of(shelf: Shelf, name: str) -> str:
+    """The id of the document's chunk, read past the predicate."""
+    async with shelf.database.read() as connection:
+        for collection in (shelf.collection, shelf.foreign):
+            keys = [ChunkKey(key) for key in await chunk_keys(connection, collection.id)]
+            for chunk in (await hydrated_by_key(connection, keys)).values():
+                if chunk.document_id == name:
+                    return chunk.id
+    raise LookupError(name)

@@ -24,6 +24,8 @@ class LexicalIndex(Protocol):
     def search(self, query: str, limit: int, allowed: AbstractSet[int] | None) -> list[Candidate]:
         """Up to `limit` chunks, best BM25 first, ties by key; `allowed` holds document keys.
 
+        Of several that tie at the limit, which ones come in is left to the index.
+
         Raises:
             IndexFailed: the index cannot be read.
         """

@@ -139,9 +139,13 @@ def _grown(array: npt.NDArray[T], used: int, room: int) -> npt.NDArray[T]:
 
 def _best(scores: npt.NDArray[np.float32], keys: Keys, limit: int) -> list[Candidate]:
     """The `limit` highest scores, ties by key."""
+    if limit < 1:
+        return []
     if limit < len(scores):
-        chosen = np.argpartition(scores, len(scores) - limit)[len(scores) - limit :]
+        worst = np.partition(scores, len(scores) - limit)[len(scores) - limit]
+        # All that tie with the worst one, so that keys decide which of them stay.
+        chosen = np.flatnonzero(scores >= worst)
     else:
         chosen = np.arange(len(scores))
-    order = chosen[np.lexsort((keys[chosen], -scores[chosen]))]
+    order = chosen[np.lexsort((keys[chosen], -scores[chosen]))][:limit]
     return [Candidate(ChunkKey(int(keys[at])), float(scores[at])) for at in order]

@@ -21,7 +21,9 @@ from ragstone.types import Hit, Matrix, Span, Vector
 K1, B = 1.2, 0.5
 LEXICAL_SHARE, DENSE_SHARE, PASSAGE_SHARE = 0.4, 0.35, 0.25
 MOST_PASSAGES = 6
-MOST_SENTENCES = 64
+MOST_SENTENCES = 16
+"""Each is embedded. On SQuAD, all sentences of six passages (26 on average) quote no better than 12 to 20
+(150 questions, November 2026)."""
 LEAST_COSINE = 0.25
 """Below it, and without a shared word, a sentence is no evidence."""
 _WORDLESS = re.compile(r"[\W_]*\Z")

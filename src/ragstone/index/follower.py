@@ -210,7 +210,7 @@ class IndexFollower:
         if changes:
             await self._apply(changes, with_vectors=False)
         self._applied = version
-        await to_thread.run_sync(self._slot.write_applied, Applied(self._epoch, version))
+        await self._note_applied()
 
     async def _load_collection(self, collection: Collection, *, is_kept: bool) -> None:
         indexes = CollectionIndexes(collection, ExactVectorIndex(collection.dim), None, collection.version)
@@ -226,7 +226,7 @@ class IndexFollower:
 
     async def _open_lexical(self, indexes: CollectionIndexes) -> bool:
         folder = self._slot.collection_folder(indexes.collection.id)
-        if not folder.is_dir():
+        if not await to_thread.run_sync(TantivyIndex.is_there, folder):
             return False
         build = partial(TantivyIndex, folder, indexes.collection.language, self._writer_memory_mb)
         try:
@@ -265,7 +265,14 @@ class IndexFollower:
         await self._apply(changes, with_vectors=True)
         self._applied = max(change.version for change in changes)
         self._own = {version for version in self._own if version > self._applied}
-        await to_thread.run_sync(self._slot.write_applied, Applied(self._epoch, self._applied))
+        await self._note_applied()
+
+    async def _note_applied(self) -> None:
+        """Note what the files hold; with a broken index they hold less, so the next opening begins again."""
+        if self.broken_collections():
+            await to_thread.run_sync(self._slot.forget_applied)
+        else:
+            await to_thread.run_sync(self._slot.write_applied, Applied(self._epoch, self._applied))
 
     async def _apply(self, changes: Sequence[Change], *, with_vectors: bool) -> None:
         by_collection: dict[CollectionId, dict[DocumentKey, None]] = {}

@@ -44,6 +44,11 @@ class TantivyIndex:
             self._writer = self._index.writer(heap_size=writer_memory_mb * 2**20, num_threads=1)
             self._searcher = self._index.searcher()
 
+    @staticmethod
+    def is_there(folder: Path) -> bool:
+        """Whether `folder` holds an index; opening one that lost its `meta.json` would begin an empty one."""
+        return (folder / "meta.json").is_file()
+
     @classmethod
     def rebuilt_empty(cls, folder: Path, language: str, writer_memory_mb: int) -> TantivyIndex:
         """An empty index in place of whatever is in `folder`."""

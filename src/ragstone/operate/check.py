@@ -123,7 +123,9 @@ class Checker:
                 true_keys = await chunk_keys(connection, collection.id)
                 lexical, vector = held.get(collection.id, (None, set()))
                 found += _difference("lexical", collection.name, true_keys, lexical)
-                found += _difference("vector_index", collection.name, true_keys - without_vector, vector)
+                found += _difference(
+                    "vector_index", collection.name, true_keys - without_vector, vector - without_vector
+                )
         return found
 
     async def _blob_problems(self) -> list[Problem]:

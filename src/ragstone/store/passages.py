@@ -198,7 +198,7 @@ async def stream_vectors(
     document_keys: Sequence[DocumentKey] | None = None,
     batch: int = 5_000,
 ) -> AsyncIterator[tuple[Matrix, list[int], list[int]]]:
-    """Stored vectors with their chunk and document keys, in batches; rows of a wrong size are passed over."""
+    """Stored vectors with their chunk and document keys, in batches; damaged rows are passed over."""
     statement = (
         select(vectors.c.embedding, vectors.c.chunk_key, chunks.c.document_key)
         .join(chunks, chunks.c.key == vectors.c.chunk_key)
@@ -213,6 +213,10 @@ async def stream_vectors(
     async for rows in found.partitions(batch):
         joined = b"".join(row[0] for row in rows)
         matrix = np.frombuffer(joined, dtype="<f4").reshape(len(rows), dim).astype(np.float32, copy=False)
+        # NaN would sort above every score, at the cost of the chunks that belong there.
+        is_sound = np.isfinite(matrix.sum(axis=1))
+        if not is_sound.all():
+            matrix, rows = matrix[is_sound], [row for row, sound in zip(rows, is_sound, strict=True) if sound]
         yield matrix, [row[1] for row in rows], [row[2] for row in rows]
 
 

@@ -134,4 +134,6 @@ def _written_at(path: Path) -> int:
 
 
 def _files(folder: Path) -> set[str]:
-    return {os.path.join(root, name) for root, _, names in os.walk(folder) for name in names}  # noqa: PTH118
+    """Every file that has its final name; a dot begins those that are still being written."""
+    found = (Path(root, name) for root, _, names in os.walk(folder) for name in names)
+    return {str(path) for path in found if not path.name.startswith(".")}

@@ -10,8 +10,9 @@ from ragstone.evaluate.datasets import Entry
 
 VOCABULARY = 20_000
 TOPIC_WORDS = 60
-SENTENCES = 8
-"""About 150 tokens of the bundled model, so that a document is one chunk of the usual size."""
+SENTENCES = 4
+"""Made-up words are three tokens each: a document of 130 tokens is one chunk of the usual size."""
+SENTENCE_WORDS, QUESTION_WORDS = (6, 16), (3, 6)
 _FUNCTION = ("the", "of", "and", "to", "in", "a", "is", "that", "for", "it", "as", "was", "with", "on", "by")
 _ONSETS = "b br c ch d dr f fl g gr h j k l m n p pl pr qu r s sh sl st t tr v w"
 _RIMES = "a al an ar ate e ed en er est i ic ide in ing ine ion o ock on or ory u un ure y"
@@ -30,22 +31,25 @@ class MadeUp:
         """`count` documents of one topic each."""
         for number in range(count):
             topic = self._pick(TOPIC_WORDS)
-            text = " ".join(self._sentence(topic) for _ in range(SENTENCES))
+            text = " ".join(self._sentence(topic, SENTENCE_WORDS) for _ in range(SENTENCES))
             yield Entry(f"made-up-{number}", " ".join(topic[:3]).capitalize(), text)
 
     def questions(self, count: int) -> list[str]:
-        """`count` different questions of six to ten words, function words among them."""
-        return [f"what {self._sentence(self._pick(6))[:-1].lower()} {number}?" for number in range(count)]
+        """`count` different questions of five to eight words, function words among them."""
+        return [
+            f"what {self._sentence(self._pick(6), QUESTION_WORDS)[:-1].lower()} {number}?"
+            for number in range(count)
+        ]
 
-    def _sentence(self, topic: list[str]) -> str:
-        length = self._choose.randint(6, 16)
-        words = [
+    def _sentence(self, topic: list[str], words: tuple[int, int]) -> str:
+        length = self._choose.randint(*words)
+        chosen = [
             self._choose.choice(_FUNCTION if at % 3 == 1 else topic)
             if self._choose.random() < 0.8
             else self._pick(1)[0]
             for at in range(length)
         ]
-        return " ".join(words).capitalize() + "."
+        return " ".join(chosen).capitalize() + "."
 
     def _pick(self, count: int) -> list[str]:
         return self._choose.choices(self._words, cum_weights=self._weights, k=count)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 
 from ragstone.deadline import Deadline
+from ragstone.evaluate.answers import AnswersReport, answers_wire, measure_answers
 from ragstone.evaluate.corpus import (
     SEARCHES_IN_FLIGHT,
     Filled,
@@ -20,7 +21,7 @@ from ragstone.evaluate.corpus import (
     open_temporary_engine,
     store_whole,
 )
-from ragstone.evaluate.datasets import Dataset, read_dataset
+from ragstone.evaluate.datasets import SQUAD, Dataset, read_answered_questions, read_dataset
 from ragstone.evaluate.metrics import Interval, interval_of_mean, mean, ndcg, recall, reciprocal_rank
 from ragstone.types import SearchMode, SearchRequest
 
@@ -72,6 +73,7 @@ class RetrievalReport:
     degraded_count: int
     """Searches in which a leg failed; with any, the figures are not to be trusted."""
     seconds: Mapping[str, float]
+    answers: AnswersReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class RetrievalOptions:
     has_control: bool = True
     query_step: int = 1
     """Every how many-th question is asked."""
+    answers_every: int = 0
+    """Every how many-th question of `dev-v1.1.json`, when it is there, is answered; 0 answers none."""
 
 
 async def evaluate_retrieval(
@@ -110,6 +114,7 @@ async def evaluate_retrieval(
         clock.lap("ingest")
         modes, degraded_count = await measure(engine, PRODUCT, dataset)
         clock.lap("search")
+        answers = await _answers(engine, folder, dataset.name, options.answers_every)
         one_chunk = None
         if options.has_control:
             control = await engine.documents.create_collection(CONTROL, language)
@@ -117,7 +122,8 @@ async def evaluate_retrieval(
             one_chunk, more = await measure(engine, CONTROL, dataset)
             degraded_count += more
             clock.lap("control")
-    return _report(dataset, split, language, (modes, one_chunk), filled, (degraded_count, clock.seconds))
+    report = _report(dataset, split, language, (modes, one_chunk), filled, (degraded_count, clock.seconds))
+    return replace(report, answers=answers)
 
 
 async def measure(engine: Engine, collection: str, dataset: Dataset) -> tuple[Qualities, int]:
@@ -164,6 +170,7 @@ def retrieval_wire(report: RetrievalReport) -> dict[str, object]:
         "queries": report.query_count,
         "skipped_documents": report.skipped_count,
         "degraded_searches": report.degraded_count,
+        "answers": None if report.answers is None else answers_wire(report.answers),
         "seconds": {stage: round(seconds, 2) for stage, seconds in report.seconds.items()},
     }
 
@@ -198,6 +205,14 @@ async def _rank(
     result = await engine.search.search(request, Deadline.after(SEARCH_BUDGET_S))
     rankings[query[0]] = list(dict.fromkeys(hit.source or "" for hit in result.hits))
     degraded.extend(result.degraded)
+
+
+async def _answers(engine: Engine, folder: Path, name: str, every: int) -> AnswersReport | None:
+    path = folder / SQUAD
+    if not every or not path.is_file():
+        return None
+    questions = await to_thread.run_sync(read_answered_questions, path)
+    return await measure_answers(engine, PRODUCT, questions[::every], name)
 
 
 def _thinned(dataset: Dataset, step: int) -> Dataset:
@@ -266,6 +281,8 @@ def _caption(report: RetrievalReport) -> str:
         parts.append(f"{report.skipped_count} documents without text skipped")
     if report.degraded_count:
         parts.append(f"{report.degraded_count} searches lacked a leg: do not trust these figures")
+    if report.answers is not None:
+        parts.append(f"{report.answers.contained:.1%} of {report.answers.question_count} answers quoted")
     return ", ".join(parts)
 
 

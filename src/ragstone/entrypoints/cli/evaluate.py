@@ -25,6 +25,10 @@ def evaluate(
     ],
     split: Annotated[str, typer.Option(help="Which qrels/SPLIT.tsv.")] = "test",
     language: Annotated[str, typer.Option(help="Language of the documents (ISO 639-1).")] = "en",
+    control: Annotated[bool, typer.Option(help="Also measure one chunk a document.")] = True,
+    answers_every: Annotated[
+        int, typer.Option(min=0, help="Also ask every N-th question of dev-v1.1.json; 0 leaves it out.")
+    ] = 0,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
@@ -34,11 +38,19 @@ def evaluate(
 
     Example: ragstone eval data/nfcorpus
     """
-    from ragstone.evaluate.retrieval import evaluate_retrieval, retrieval_table, retrieval_wire
+    from ragstone.evaluate.retrieval import (
+        RetrievalOptions,
+        evaluate_retrieval,
+        retrieval_table,
+        retrieval_wire,
+    )
 
     loaded = load_settings(context, home)
     quiet_logs(loaded)
-    report = run_async(evaluate_retrieval(loaded.settings, dataset, split=split, language=language))
+    options = RetrievalOptions(has_control=control, answers_every=answers_every)
+    report = run_async(
+        evaluate_retrieval(loaded.settings, dataset, split=split, language=language, options=options)
+    )
     if as_json:
         print_json(retrieval_wire(report))
     else:

@@ -38,7 +38,11 @@ class Finished:
 
 
 def run_command(
-    *words: str | Path, home: Path, environ: Mapping[str, str] | None = None, stdin: str = ""
+    *words: str | Path,
+    home: Path,
+    environ: Mapping[str, str] | None = None,
+    stdin: str = "",
+    limit_s: float = COMMAND_LIMIT_S,
 ) -> Finished:
     """Run `ragstone WORDS...` on a home to its end."""
     done = subprocess.run(
@@ -46,7 +50,7 @@ def run_command(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=COMMAND_LIMIT_S,
+        timeout=limit_s,
         check=False,
         env=environment(home, environ),
     )

@@ -14,7 +14,7 @@ from uuid6 import uuid7
 from ragstone.deadline import Deadline
 from ragstone.errors import RagstoneError
 from ragstone.ingest.pipeline import IngestRequest
-from ragstone.store.jobs import create_job, finish_job, get_job, unfinished_jobs
+from ragstone.store.jobs import LEASE_S, create_job, finish_job, get_job, renew_leases, take_abandoned_jobs
 from ragstone.types import DocumentId, Job, JobId, Metadata, Principal, RawFile, TenantId, Written
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ragstone.store.database import Database
 
 log = structlog.get_logger(__name__)
+
+RENEW_S = LEASE_S / 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ class UploadService:
         self._database = database
         self._documents = documents
         self._blobs = blobs
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], JobId] = {}
+        self._watching: asyncio.Task[None] | None = None
 
     async def upload(self, request: IngestRequest, wait_s: float) -> Written | Accepted:
         """Take a file in; after `wait_s` seconds it becomes a job and goes on by itself.
@@ -73,21 +76,34 @@ class UploadService:
         async with self._database.read() as connection:
             return await get_job(connection, tenant_id, job_id)
 
-    async def resume(self) -> None:
-        """Begin again what a stopped process left unfinished."""
-        async with self._database.read() as connection:
-            left = await unfinished_jobs(connection)
-        for job, payload in left:
-            work = asyncio.create_task(self._again(job, payload))
-            self._follow(job.id, job.document_id, str(payload["blob"]), work)
+    def start(self) -> None:
+        """Renew the leases of this process's jobs and take over abandoned ones, until closed."""
+        self._watching = asyncio.create_task(self._watch())
 
     async def aclose(self, grace_s: float) -> None:
         """Give work in the background `grace_s` seconds, then leave it to the next start."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_s)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                async with self._database.write() as connection:
+                    await renew_leases(connection, list(self._tasks.values()))
+                    abandoned = await take_abandoned_jobs(connection)
+            except RagstoneError as error:
+                log.warning("jobs_not_watched", code=error.code, error=error.message)
+                abandoned = []
+            for job, payload in abandoned:
+                work = asyncio.create_task(self._again(job, payload))
+                self._follow(job.id, job.document_id, str(payload["blob"]), work)
+            await asyncio.sleep(RENEW_S)
 
     async def _keep(self, request: IngestRequest, document_id: DocumentId) -> tuple[JobId, str]:
         job_id = JobId(str(uuid7()))
@@ -107,8 +123,8 @@ class UploadService:
 
     def _follow(self, job_id: JobId, document_id: DocumentId, blob: str, work: asyncio.Task[Written]) -> None:
         task = asyncio.create_task(self._finish(job_id, document_id, blob, work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = job_id
+        task.add_done_callback(self._tasks.pop)
 
     async def _finish(
         self, job_id: JobId, document_id: DocumentId, blob: str, work: asyncio.Task[Written]

@@ -11,7 +11,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
@@ -112,9 +112,9 @@ async def open_database(path: Path, settings: StoreSettings) -> Database:
     return database
 
 
-def now() -> str:
-    """The present time as stored: ISO 8601, UTC, microseconds."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+def now(ahead_s: float = 0.0) -> str:
+    """The present time, or `ahead_s` seconds later, as stored: ISO 8601, UTC, microseconds; sorts by time."""
+    return (datetime.now(UTC) + timedelta(seconds=ahead_s)).isoformat(timespec="microseconds")
 
 
 def _engine(path: Path, settings: StoreSettings, *, is_writer: bool) -> AsyncEngine:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import RowMapping, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -9,6 +11,9 @@ from ragstone.errors import JobNotFound
 from ragstone.store.database import now
 from ragstone.store.tables import jobs
 from ragstone.types import DocumentId, Job, JobId, Metadata, TenantId
+
+LEASE_S = 30.0
+"""A job whose process has been silent for so long is begun again by another."""
 
 
 async def create_job(
@@ -19,7 +24,7 @@ async def create_job(
     name: str,
     payload: Metadata,
 ) -> None:
-    """Store a running ingest job."""
+    """Store a running ingest job, leased to this process."""
     present = now()
     await connection.execute(
         insert(jobs).values(
@@ -32,6 +37,7 @@ async def create_job(
             name=name,
             payload=dict(payload),
             attempts=1,
+            lease_until=now(LEASE_S),
             created_at=present,
             updated_at=present,
         )
@@ -66,8 +72,26 @@ async def get_job(connection: AsyncConnection, tenant_id: TenantId, job_id: JobI
     return _job(row)
 
 
+async def renew_leases(connection: AsyncConnection, job_ids: Sequence[JobId]) -> None:
+    """These jobs are still being worked on here."""
+    values = {"lease_until": now(LEASE_S), "updated_at": now()}
+    await connection.execute(update(jobs).where(jobs.c.id.in_(job_ids)).values(values))
+
+
+async def take_abandoned_jobs(connection: AsyncConnection) -> list[tuple[Job, Metadata]]:
+    """Running jobs whose process let its lease run out, now leased to this one, oldest first."""
+    statement = (
+        select(jobs).where(jobs.c.state == "running", jobs.c.lease_until < now()).order_by(jobs.c.created_at)
+    )
+    found = [(_job(row), row["payload"]) for row in (await connection.execute(statement)).mappings()]
+    taken = {"lease_until": now(LEASE_S), "attempts": jobs.c.attempts + 1, "updated_at": now()}
+    ids = [job.id for job, _ in found]
+    await connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values(taken))
+    return found
+
+
 async def unfinished_jobs(connection: AsyncConnection) -> list[tuple[Job, Metadata]]:
-    """Jobs that a process left running, with their payloads, oldest first."""
+    """Jobs that are running or were left so, with their payloads, oldest first."""
     statement = select(jobs).where(jobs.c.state == "running").order_by(jobs.c.created_at)
     return [(_job(row), row["payload"]) for row in (await connection.execute(statement)).mappings()]
 

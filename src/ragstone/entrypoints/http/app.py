@@ -63,7 +63,7 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine: Engine = app.state.engine
-        await engine.uploads.resume()
+        engine.uploads.start()
         async with session():
             yield
 

@@ -47,6 +47,13 @@ class Ledger:
         url = self.server.wait_for("Ragstone answers at ").split()[3]
         self.client = httpx2.Client(base_url=url, timeout=COMMAND_LIMIT_S, trust_env=False)
 
+    def crash(self) -> None:
+        """kill -9, and another server on the home."""
+        self.server.process.kill()
+        self.client.close()
+        self.server.wait()
+        self.restart()
+
     def stop(self) -> int:
         """End the server as an operator would; its exit code."""
         self.client.close()
@@ -73,6 +80,11 @@ class Ledger:
         self.acknowledged[document_id] = text
         return document_id
 
+    def any_long(self) -> str | None:
+        """The id of an acknowledged document of many chunks, if there is one."""
+        long = (found for found, text in self.acknowledged.items() if len(text.body) > PAGE_CHARS // 4)
+        return next(long, None)
+
     def body(self, text: Text) -> Mapping[str, str]:
         """The request that adds a text; its source is the marker."""
         return {"text": text.body, "collection": COLLECTION, "source": text.marker}
@@ -91,10 +103,13 @@ class Ledger:
 
     def assert_whole(self) -> None:
         """Every acknowledged document has exactly its text and is found by every mode."""
+        sources = {document_id: source for source, document_id in self.documents_by_source().items()}
         for document_id, text in self.acknowledged.items():
             assert self.read(document_id) == text.body
+            only = {"type": "eq", "key": "$source", "value": sources[document_id]}
             for mode in MODES:
-                assert document_id in self.found(text, mode), f"{text.marker} is not found by {mode}"
+                hits = self._search(text, mode, filters=only)
+                assert document_id in {hit["document_id"] for hit in hits}, f"{text.marker} by {mode}"
 
     def assert_absent(self, text: Text) -> None:
         """Nothing of a text is listed or found."""
@@ -115,12 +130,8 @@ class Ledger:
 
     def found(self, text: Text, mode: str) -> set[str]:
         """The documents with a hit that holds the text's marker, searched for by its sentence."""
-        query = text.marker if mode == "lexical" else text.sentence
-        asked = {"query": query, "mode": mode, "collections": [COLLECTION], "top_k": 10}
-        response = self.client.post("/v1/search", json=asked)
-        assert response.status_code == 200, response.text
-        assert response.json()["degraded"] == []
-        return {hit["document_id"] for hit in response.json()["hits"] if text.marker in hit["text"]}
+        hits = self._search(text, mode, top_k=100)
+        return {str(hit["document_id"]) for hit in hits if text.marker in str(hit["text"])}
 
     def check(self, *flags: str) -> int:
         """The exit code of `ragstone check`, with what it said in the assertion when it is not 0."""
@@ -129,6 +140,15 @@ class Ledger:
         if done.exit_code:
             print(done.stdout)
         return done.exit_code
+
+    def _search(self, text: Text, mode: str, **options: object) -> list[dict[str, object]]:
+        query = text.marker if mode == "lexical" else text.sentence
+        asked = {"query": query, "mode": mode, "collections": [COLLECTION], **options}
+        response = self.client.post("/v1/search", json=asked)
+        assert response.status_code == 200, response.text
+        assert response.json()["degraded"] == []
+        found: list[dict[str, object]] = response.json()["hits"]
+        return found
 
     def _marker(self) -> str:
         self._written += 1

@@ -111,14 +111,16 @@ def filtered(server: object) -> str:
 
 
 def test_scores_explain_the_ranking(client: httpx2.Client, mixed: str) -> None:
-    """With explain each hit shows rank and score in each leg, and the fusion follows from the ranks."""
+    """With explain each hit shows rank and score in each leg, and the fusion follows from the scores."""
     found = hits(client, mixed, "broken login", explain=True)
+    legs = [(leg, hit["scores"][leg]) for hit in found for leg in ("lexical", "dense")]  # type: ignore[index]
+    best = {leg: max(said["score"] for name, said in legs if name == leg and said) for leg, _ in legs}
 
     for hit in found:
         scores = hit["scores"]
         assert isinstance(scores, dict)
-        expected = sum(1 / (60 + scores[leg]["rank"]) for leg in ("lexical", "dense") if scores[leg])
-        assert scores["fused"] == pytest.approx(expected)
+        shares = [max(0, scores[leg]["score"] / best[leg]) if scores[leg] else 0 for leg in best]
+        assert scores["fused"] == pytest.approx(sum(shares) / 2)
     assert [hit["score"] for hit in found] == sorted((hit["score"] for hit in found), reverse=True)  # type: ignore[type-var]
 
 

@@ -1,4 +1,4 @@
-"""Weighted reciprocal rank fusion, over legs and over collections (pure)."""
+"""Fusing the legs by score, and one leg over several collections by rank (pure)."""
 
 from __future__ import annotations
 
@@ -10,25 +10,31 @@ Leg = Sequence[Candidate]
 """Candidates of one leg, best first."""
 
 
-def fuse(lexical: Leg, dense: Leg, weights: Weights, k: int) -> list[tuple[ChunkKey, ScoreBreakdown]]:
-    """Rank candidates by the sum of `weight / (k + rank)` over the legs, best first, ties by key.
+def fuse(lexical: Leg, dense: Leg, weights: Weights, depth: int) -> list[tuple[ChunkKey, ScoreBreakdown]]:
+    """Rank candidates by the weighted mean of their shares of each leg's best score, best first, ties by key.
 
-    Source: Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms Condorcet and individual rank
-    learning methods", SIGIR 2009 (k = 60).
+    The result lies in 0..1. A chunk that one leg did not return counts there as the last one that it did
+    return, which it cannot have beaten; as nothing when the leg gave fewer than the `depth` asked for, since
+    then it found no word of the question in the chunk.
+
+    Source: Bruch, Gai and Ingber, "An analysis of fusion functions for hybrid retrieval", TOIS 2023: a convex
+    combination of normalised scores beats reciprocal rank fusion, which forgets by how much a chunk leads.
     """
     lexical_scores, dense_scores = _ranked(lexical), _ranked(dense)
-    fused = [
-        (key, _breakdown(lexical_scores.get(key), dense_scores.get(key), weights, k))
-        for key in dict.fromkeys([*lexical_scores, *dense_scores])
-    ]
+    lexical_shares, dense_shares = _shares(lexical), _shares(dense)
+    lexical_floor, dense_floor = _floor(lexical_shares, depth), _floor(dense_shares, depth)
+    total = (weights.lexical if lexical else 0.0) + (weights.dense if dense else 0.0)
+    fused: list[tuple[ChunkKey, ScoreBreakdown]] = []
+    for key in dict.fromkeys([*lexical_scores, *dense_scores]):
+        score = weights.lexical * lexical_shares.get(key, lexical_floor)
+        score += weights.dense * dense_shares.get(key, dense_floor)
+        mean = score / total if total > 0 else 0.0
+        fused.append((key, ScoreBreakdown(lexical_scores.get(key), dense_scores.get(key), mean)))
     return sorted(fused, key=lambda pair: (-pair[1].fused, pair[0]))
 
 
 def interleave(legs: Sequence[Leg], limit: int) -> list[Candidate]:
-    """One leg over several collections: merged by rank, ties by score, then key; at most `limit`.
-
-    Scores of different collections come from different term statistics, so only ranks are comparable.
-    """
+    """One leg over several collections: merged by rank, ties by score, then key; at most `limit`."""
     if len(legs) == 1:
         return list(legs[0][:limit])
     ranked = [(rank, candidate) for leg in legs for rank, candidate in enumerate(leg)]
@@ -36,14 +42,21 @@ def interleave(legs: Sequence[Leg], limit: int) -> list[Candidate]:
     return [candidate for _, candidate in ranked[:limit]]
 
 
+def as_shares(leg: Leg) -> list[Candidate]:
+    """The leg with shares of its best score, 0..1: what compares across collections' term statistics."""
+    shares = _shares(leg)
+    return [Candidate(candidate.key, shares[candidate.key]) for candidate in leg]
+
+
 def _ranked(leg: Leg) -> Mapping[ChunkKey, LegScore]:
     return {candidate.key: LegScore(rank, candidate.score) for rank, candidate in enumerate(leg, start=1)}
 
 
-def _breakdown(lexical: LegScore | None, dense: LegScore | None, weights: Weights, k: int) -> ScoreBreakdown:
-    fused = 0.0
-    if lexical is not None:
-        fused += weights.lexical / (k + lexical.rank)
-    if dense is not None:
-        fused += weights.dense / (k + dense.rank)
-    return ScoreBreakdown(lexical, dense, fused)
+def _shares(leg: Leg) -> Mapping[ChunkKey, float]:
+    """Each score as a share of the best one, 0..1; a cosine below zero is no likeness at all."""
+    best = max((candidate.score for candidate in leg), default=0.0)
+    return {candidate.key: max(0.0, candidate.score / best) if best > 0 else 0.0 for candidate in leg}
+
+
+def _floor(shares: Mapping[ChunkKey, float], depth: int) -> float:
+    return min(shares.values()) if len(shares) >= max(depth, 1) else 0.0

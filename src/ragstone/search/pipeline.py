@@ -18,7 +18,7 @@ from ragstone.errors import (
     ModelMismatch,
     RagstoneError,
 )
-from ragstone.search.fuse import fuse, interleave
+from ragstone.search.fuse import as_shares, fuse, interleave
 from ragstone.search.understand import default_weights, normalise_query
 from ragstone.store.passages import Hydrated, HydratedChunk, hydrate, matching_documents
 from ragstone.types import (
@@ -178,7 +178,7 @@ class SearchPipeline:
             )
             for collection in plan.collections
         ]
-        return interleave(legs, plan.depth)
+        return interleave(legs if len(legs) == 1 else [as_shares(leg) for leg in legs], plan.depth)
 
     async def _dense(self, plan: _Plan, deadline: Deadline, timer: StageTimer) -> list[Candidate]:
         with timer.stage("embed_query"):
@@ -193,7 +193,7 @@ class SearchPipeline:
 
     def _fuse(self, plan: _Plan, legs: _Legs) -> Ranked:
         weights = plan.weights if plan.request.mode == "hybrid" else Weights()
-        return fuse(legs.found.get("lexical", []), legs.found.get("dense", []), weights, self._settings.rrf_k)
+        return fuse(legs.found.get("lexical", []), legs.found.get("dense", []), weights, plan.depth)
 
     async def _hydrate(self, plan: _Plan, ranked: Ranked) -> tuple[Hydrated, bool]:
         """Read the best candidates; all of them when the first page lost too many to fill top_k."""

@@ -35,7 +35,7 @@ HIT: Final = {
     "title": "Opening hours",
     "source": None,
     "text": "# Opening hours\n\nThe library opens at nine.",
-    "score": 0.0328,
+    "score": 1.0,
     "span": {"start": 0, "end": 43},
     "page": None,
     "section": ["Opening hours"],
@@ -43,7 +43,7 @@ HIT: Final = {
     "scores": {
         "lexical": {"rank": 1, "score": 2.4},
         "dense": {"rank": 1, "score": 0.71},
-        "fused": 0.0328,
+        "fused": 1.0,
     },
 }
 

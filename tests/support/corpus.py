@@ -22,12 +22,15 @@ from ragstone.types import (
     DEFAULT_TENANT,
     ChunkDraft,
     ChunkingSpec,
+    ChunkKey,
     Collection,
     CollectionId,
     DocumentId,
     DocumentKey,
+    Hit,
     Metadata,
     PageSpan,
+    ScoreBreakdown,
     SectionSpan,
     Span,
     TenantId,
@@ -90,6 +93,33 @@ def document(
 def _chunk(text: str, span: Span) -> NewChunk:
     body = span.of(text)
     return NewChunk(ChunkDraft(span), hashlib.sha256(body.encode()).digest(), embed(body).tobytes())
+
+
+def hit(
+    text: str,
+    *,
+    document_id: str = "d",
+    start: int = 0,
+    title: str = "A title",
+    section: tuple[str, ...] = (),
+    page: int | None = None,
+) -> Hit:
+    """A hit whose text begins at `start` of its document."""
+    return Hit(
+        chunk_key=ChunkKey(start + 1),
+        chunk_id=f"{document_id}-{start}",
+        document_id=DocumentId(document_id),
+        collection="default",
+        title=title,
+        source=None,
+        text=text,
+        score=1.0,
+        span=Span(start, start + len(text)),
+        page=page,
+        section=section,
+        metadata={},
+        scores=ScoreBreakdown(None, None, 1.0),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ragstone.models.ports import Prompt
@@ -9,6 +10,8 @@ from ragstone.types import Hit
 
 PROMPT_VERSION = "grounded-1"
 """Part of every cache key and trace; raise it with any change of the words below."""
+
+_FRAME = re.compile(r"<(?=\s*/?\s*passage)", re.IGNORECASE)
 
 SYSTEM = """You answer questions from numbered passages.
 Rules:
@@ -33,4 +36,4 @@ def _block(number: int, hit: Hit) -> str:
 
 def _defused(text: str) -> str:
     """Text that cannot close its own frame."""
-    return text.replace("</passage", "< /passage").replace("<passage", "< passage")
+    return _FRAME.sub("‹", text)

@@ -54,7 +54,7 @@ def _short(text: str, span: Span) -> Iterator[Span]:
     while end - start > MOST_CHARS:
         cut = text.rfind(" ", start + 1, start + MOST_CHARS)
         cut = cut if cut > start else start + MOST_CHARS
-        yield Span(start, cut)
+        yield Span(start, start + len(text[start:cut].rstrip()))
         start = cut
         while start < end and text[start].isspace():
             start += 1

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-import numpy as np
-
 from ragstone.config import StoreSettings
 from ragstone.index.follower import IndexFollower, open_follower
 from ragstone.index.slot import take_slot
 from ragstone.ingest.write import Writer
+from ragstone.models.fakes import HashEmbedder
 from ragstone.store.collections import create_collection
 from ragstone.store.database import Database, StoreConnection, open_database
 from ragstone.store.documents import NewChunk, NewDocument, put_document
@@ -37,21 +36,27 @@ from ragstone.types import (
     Vector,
 )
 
-DIM = 8
+EMBEDDER = HashEmbedder()
 WRITER_MEMORY_MB = 15
 
 
-def embed(text: str, dim: int = DIM) -> Vector:
-    """A unit vector that depends on the text only."""
-    seed = int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "little")
-    vector = np.random.default_rng(seed).standard_normal(dim).astype(np.float32)
-    return vector / np.float32(np.linalg.norm(vector))
+def embed(text: str) -> Vector:
+    """The vector that `HashEmbedder` gives the text."""
+    return EMBEDDER._embed(text)
 
 
 def collection_named(name: str, tenant_id: TenantId = DEFAULT_TENANT, language: str = "en") -> Collection:
     """A collection that is not stored yet."""
     return Collection(
-        CollectionId(str(uuid4())), tenant_id, name, language, ChunkingSpec(), "test", "1", DIM, 0
+        CollectionId(str(uuid4())),
+        tenant_id,
+        name,
+        language,
+        ChunkingSpec(),
+        EMBEDDER.model_id,
+        EMBEDDER.revision,
+        EMBEDDER.dim,
+        0,
     )
 
 

@@ -108,6 +108,10 @@ class SearchSettings(Section):
 
     top_k: int = Field(10, ge=1, le=100, description="Hits returned when the request does not say.")
     candidates: int = Field(100, ge=1, le=1000, description="Candidates fetched from each leg.")
+    fusion: Literal["score", "rrf"] = Field(
+        "score", description="Fuse the legs by shares of their best score, or by reciprocal ranks."
+    )
+    rrf_k: int = Field(60, ge=1, description="The constant of reciprocal rank fusion.")
     lexical_weight: float = Field(1.0, ge=0, le=100, description="Weight of the lexical leg.")
     dense_weight: float = Field(1.0, ge=0, le=100, description="Weight of the dense leg.")
     leg_timeout_s: float = Field(5.0, gt=0, description="Time a leg gets before the other answers alone.")

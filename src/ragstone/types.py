@@ -38,6 +38,8 @@ DEFAULT_TENANT = TenantId("default")
 DEFAULT_COLLECTION = "default"
 
 SearchMode = Literal["hybrid", "lexical", "dense"]
+Fusion = Literal["score", "rrf"]
+"""By shares of each leg's best score, or by reciprocal ranks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +192,8 @@ class SearchRequest:
     filters: Filter | None = None
     weights: Weights | None = None
     """None takes the settings' weights, leaning on the lexical leg where the model lacks the language."""
+    fusion: Fusion | None = None
+    """None takes the setting."""
     principal: Principal = LOCAL_OWNER
 
 

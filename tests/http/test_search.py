@@ -7,6 +7,7 @@ import pytest
 
 from tests.http.test_documents import add, hits
 from tests.requirements import verifies
+from tests.support.process import Server
 
 IDENTIFIERS = {
     "snake_case": "Set max_retry_count in the job table.",
@@ -21,12 +22,12 @@ IDENTIFIERS = {
 }
 
 
-@pytest.fixture
-def mixed(client: httpx2.Client, collection: str) -> str:
+@pytest.fixture(scope="module")
+def mixed(server: Server) -> str:
     """A collection with identifiers and several scripts."""
     for name, text in IDENTIFIERS.items():
-        add(client, collection, text, title=name)
-    return collection
+        add(server.client, "mixed", text, title=name)
+    return "mixed"
 
 
 @pytest.mark.parametrize(
@@ -97,16 +98,17 @@ def test_filters_hold_in_both_legs(
 
 
 @pytest.fixture(scope="module")
-def filtered(server: object) -> str:
+def filtered(server: Server) -> str:
     """Four documents that differ in metadata."""
-    client: httpx2.Client = server.client  # type: ignore[attr-defined]
     for title, metadata in (
         ("a", {"year": 2022, "tag": "x"}),
         ("b", {"year": 2023, "tag": "y"}),
         ("c", {"year": 2024, "tag": "z", "deep": {"er": True}}),
         ("d", {}),
     ):
-        add(client, "filtered", f"Otters swim in rivers, says {title}.", title=title, metadata=metadata)
+        add(
+            server.client, "filtered", f"Otters swim in rivers, says {title}.", title=title, metadata=metadata
+        )
     return "filtered"
 
 
@@ -178,3 +180,17 @@ def test_spans_resolve_in_the_stored_text(client: httpx2.Client, collection: str
         assert stored[span["start"] : span["end"]] == hit["text"]
     assert "\r" not in stored
     assert "\x00" not in stored
+
+
+@verifies("RET-04")
+def test_ranks_can_be_fused_instead_of_scores(client: httpx2.Client, mixed: str) -> None:
+    """With fusion rrf each score is the sum of weight / (60 + rank) over the legs."""
+    weights = {"lexical": 2.0, "dense": 0.5}
+
+    found = hits(client, mixed, "broken login", explain=True, fusion="rrf", weights=weights)
+
+    for hit in found:
+        scores = hit["scores"]
+        assert isinstance(scores, dict)
+        expected = sum(weight / (60 + scores[leg]["rank"]) for leg, weight in weights.items() if scores[leg])
+        assert hit["score"] == pytest.approx(expected)

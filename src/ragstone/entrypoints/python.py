@@ -118,7 +118,7 @@ class AsyncRagstone:
         checked = None if metadata is None else read_metadata(metadata, self.engine.settings)
         return [await self._add_file(file, collection, checked) for file in found]
 
-    async def search(
+    async def search(  # noqa: PLR0913 (keywords, one for each field of a request)
         self,
         query: str,
         *,
@@ -127,6 +127,7 @@ class AsyncRagstone:
         top_k: int | None = None,
         filters: Mapping[str, JsonValue] | None = None,
         weights: Mapping[str, float] | None = None,
+        fusion: str | None = None,
     ) -> SearchResult:
         """Search; hits come best first.
 
@@ -142,6 +143,7 @@ class AsyncRagstone:
             top_k=top_k,
             filters=filters,
             weights=weights,
+            fusion=fusion,
         )
         return await self.engine.search.search(request)
 
@@ -258,7 +260,7 @@ class Ragstone:
         """See `AsyncRagstone.add`."""
         return self._call(partial(self._inner.add, collection=collection, metadata=metadata), path)
 
-    def search(
+    def search(  # noqa: PLR0913 (as above)
         self,
         query: str,
         *,
@@ -267,6 +269,7 @@ class Ragstone:
         top_k: int | None = None,
         filters: Mapping[str, JsonValue] | None = None,
         weights: Mapping[str, float] | None = None,
+        fusion: str | None = None,
     ) -> SearchResult:
         """See `AsyncRagstone.search`."""
         options = {
@@ -275,6 +278,7 @@ class Ragstone:
             "top_k": top_k,
             "filters": filters,
             "weights": weights,
+            "fusion": fusion,
         }
         return self._call(partial(self._inner.search, **options), query)  # type: ignore[arg-type]
 

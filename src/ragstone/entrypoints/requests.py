@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import get_args
+from typing import TypeVar, get_args
 
 from ragstone.config import Settings
 from ragstone.errors import InvalidFilter, InvalidRequest
@@ -14,6 +14,7 @@ from ragstone.types import (
     Compare,
     Filter,
     FilterOp,
+    Fusion,
     JsonValue,
     SearchMode,
     SearchRequest,
@@ -23,6 +24,8 @@ from ragstone.types import (
 COMPARISONS: tuple[FilterOp, ...] = get_args(FilterOp)
 COMBINATIONS = ("and", "or", "not")
 MODES: tuple[SearchMode, ...] = get_args(SearchMode)
+FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
+Choice = TypeVar("Choice", bound=str)
 LARGEST_TOP_K = 100
 LARGEST_WEIGHT = 100
 DEEPEST_FILTER = 16
@@ -60,17 +63,13 @@ def search_request(  # noqa: PLR0913 (one parameter for each field of the wire)
     top_k: int | None = None,
     filters: object = None,
     weights: Mapping[str, float] | None = None,
+    fusion: str | None = None,
 ) -> SearchRequest:
     """A search request from plain values.
 
     Raises:
         InvalidRequest: a value is unknown or out of range.
     """
-    for known in MODES:
-        if mode == known:
-            break
-    else:
-        raise InvalidRequest(f"There is no mode {mode!r}; there are {', '.join(MODES)}.", mode=mode)
     wanted = settings.search.top_k if top_k is None else top_k
     if not 1 <= wanted <= LARGEST_TOP_K:
         raise InvalidRequest(f"top_k is {wanted}; it must lie between 1 and {LARGEST_TOP_K}.", top_k=wanted)
@@ -79,10 +78,11 @@ def search_request(  # noqa: PLR0913 (one parameter for each field of the wire)
     return SearchRequest(
         query=query,
         collections=tuple(collections or (DEFAULT_COLLECTION,)),
-        mode=known,
+        mode=_one_of("mode", mode, MODES),
         top_k=wanted,
         filters=None if filters is None else read_filter(filters),
         weights=None if weights is None else _weights(weights),
+        fusion=None if fusion is None else _one_of("fusion", fusion, FUSIONS),
     )
 
 
@@ -104,6 +104,13 @@ def read_metadata(wire: object, settings: Settings) -> dict[str, JsonValue]:
             f"metadata takes {size} bytes; at most {limit} are kept (limits.metadata_max_bytes)."
         )
     return dict(wire)
+
+
+def _one_of(name: str, given: str, known: tuple[Choice, ...]) -> Choice:
+    for choice in known:
+        if given == choice:
+            return choice
+    raise InvalidRequest(f"There is no {name} {given!r}; there are {', '.join(known)}.")
 
 
 def _combination(wire: Mapping[str, object], depth: int) -> Combine:

@@ -1,4 +1,4 @@
-"""Fusing the legs by score, and one leg over several collections by rank (pure)."""
+"""Fusing the legs by score or by rank, and one leg over several collections by rank (pure)."""
 
 from __future__ import annotations
 
@@ -30,6 +30,22 @@ def fuse(lexical: Leg, dense: Leg, weights: Weights, depth: int) -> list[tuple[C
         score += weights.dense * dense_shares.get(key, dense_floor)
         mean = score / total if total > 0 else 0.0
         fused.append((key, ScoreBreakdown(lexical_scores.get(key), dense_scores.get(key), mean)))
+    return sorted(fused, key=lambda pair: (-pair[1].fused, pair[0]))
+
+
+def fuse_ranks(lexical: Leg, dense: Leg, weights: Weights, k: int) -> list[tuple[ChunkKey, ScoreBreakdown]]:
+    """Rank candidates by the sum of `weight / (k + rank)` over the legs, best first, ties by key.
+
+    Source: Cormack, Clarke and Büttcher, "Reciprocal rank fusion outperforms Condorcet and individual rank
+    learning methods", SIGIR 2009 (k = 60).
+    """
+    lexical_scores, dense_scores = _ranked(lexical), _ranked(dense)
+    fused: list[tuple[ChunkKey, ScoreBreakdown]] = []
+    for key in dict.fromkeys([*lexical_scores, *dense_scores]):
+        found = (lexical_scores.get(key), dense_scores.get(key))
+        shares = zip((weights.lexical, weights.dense), found, strict=True)
+        total = sum(weight / (k + leg.rank) for weight, leg in shares if leg is not None)
+        fused.append((key, ScoreBreakdown(*found, total)))
     return sorted(fused, key=lambda pair: (-pair[1].fused, pair[0]))
 
 

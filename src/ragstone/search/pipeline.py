@@ -18,7 +18,7 @@ from ragstone.errors import (
     ModelMismatch,
     RagstoneError,
 )
-from ragstone.search.fuse import as_shares, fuse, interleave
+from ragstone.search.fuse import as_shares, fuse, fuse_ranks, interleave
 from ragstone.search.understand import default_weights, normalise_query
 from ragstone.store.passages import Hydrated, HydratedChunk, hydrate, matching_documents
 from ragstone.types import (
@@ -193,7 +193,10 @@ class SearchPipeline:
 
     def _fuse(self, plan: _Plan, legs: _Legs) -> Ranked:
         weights = plan.weights if plan.request.mode == "hybrid" else Weights()
-        return fuse(legs.found.get("lexical", []), legs.found.get("dense", []), weights, plan.depth)
+        lexical, dense = legs.found.get("lexical", []), legs.found.get("dense", [])
+        if (plan.request.fusion or self._settings.fusion) == "rrf":
+            return fuse_ranks(lexical, dense, weights, self._settings.rrf_k)
+        return fuse(lexical, dense, weights, plan.depth)
 
     async def _hydrate(self, plan: _Plan, ranked: Ranked) -> tuple[Hydrated, bool]:
         """Read the best candidates; all of them when the first page lost too many to fill top_k."""

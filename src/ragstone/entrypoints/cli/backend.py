@@ -42,6 +42,7 @@ class Question:
     top_k: int | None
     filters: JsonValue
     weights: Mapping[str, float] | None
+    fusion: str | None
     explain: bool
 
 
@@ -176,6 +177,7 @@ class LocalBackend:
                 top_k=question.top_k,
                 filters=question.filters,
                 weights=question.weights,
+                fusion=question.fusion,
             )
         )
 

@@ -37,6 +37,9 @@ FilterOption = Annotated[
 ]
 ExplainOption = Annotated[bool, typer.Option("--explain", help="Show the score of each stage.")]
 LexicalOption = Annotated[float | None, typer.Option(help="Weight of the lexical leg.")]
+FusionOption = Annotated[
+    Literal["score", "rrf"] | None, typer.Option(help="Fuse by scores or by reciprocal ranks.")
+]
 DenseOption = Annotated[float | None, typer.Option(help="Weight of the dense leg.")]
 
 
@@ -49,6 +52,7 @@ def search(
     filters: FilterOption = None,
     lexical_weight: LexicalOption = None,
     dense_weight: DenseOption = None,
+    fusion: FusionOption = None,
     explain: ExplainOption = False,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -63,7 +67,9 @@ def search(
     """
     from ragstone.entrypoints.cli.show import search_result
 
-    asked = _question(query, collection, mode, top_k, filters, explain, (lexical_weight, dense_weight))
+    asked = _question(
+        query, collection, mode, top_k, filters, explain, (lexical_weight, dense_weight), fusion
+    )
     result = with_backend(load_settings(context, home), lambda backend: backend.search(asked))
     if as_json:
         print_json(result)
@@ -93,7 +99,7 @@ def ask(
     """
     from ragstone.entrypoints.cli.show import AnswerPrinter
 
-    asked = _question(question, collection, mode, top_k, filters, False, (None, None))
+    asked = _question(question, collection, mode, top_k, filters, False, (None, None), None)
     printer = None if as_json else AnswerPrinter(console())
 
     async def answered(backend: Backend) -> Wire:
@@ -122,6 +128,7 @@ def _question(
     filters: str | None,
     explain: bool,
     weights: tuple[float | None, float | None],
+    fusion: str | None,
 ) -> Question:
     from ragstone.entrypoints.cli.backend import Question
 
@@ -134,5 +141,6 @@ def _question(
         top_k=top_k,
         filters=None if filters is None else read_json_option("--filter", filters),
         weights=given if weights != (None, None) else None,
+        fusion=fusion,
         explain=explain,
     )

@@ -159,6 +159,7 @@ def _options(question: Question) -> Wire:
         ("top_k", question.top_k),
         ("filters", question.filters),
         ("weights", question.weights),
+        ("fusion", question.fusion),
     ):
         if value is not None:
             options[name] = value

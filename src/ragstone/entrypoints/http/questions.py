@@ -55,6 +55,7 @@ def _search_request(engine: Engine, body: SearchBody | AskBody, query: str) -> S
         top_k=body.top_k,
         filters=body.filters,
         weights=None if body.weights is None else body.weights.model_dump(),
+        fusion=body.fusion,
     )
 
 

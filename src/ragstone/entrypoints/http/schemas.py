@@ -68,6 +68,7 @@ class SearchBody(RequestModel):
     top_k: int | None = Field(None, ge=1, le=100)
     filters: FilterObject | None = None
     weights: LegWeights | None = None
+    fusion: Literal["score", "rrf"] | None = Field(None, description="How the legs are fused.")
     explain: bool = Field(False, description="Show each leg's rank and score.")
 
 
@@ -80,6 +81,7 @@ class AskBody(RequestModel):
     top_k: int | None = Field(None, ge=1, le=100)
     filters: FilterObject | None = None
     weights: LegWeights | None = None
+    fusion: Literal["score", "rrf"] | None = Field(None, description="How the legs are fused.")
     explain: bool = False
     temperature: float | None = Field(None, ge=0, le=2, description="For the generator, if there is one.")
     stream: bool = Field(False, description="Answer as server-sent events (or NDJSON, by Accept).")

@@ -1,0 +1,76 @@
+"""What the documentation shows works as shown."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.requirements import verifies
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+LIMIT_S = 120
+
+
+@verifies("OPS-01")
+def test_the_python_example_runs_as_written(tmp_path: Path) -> None:
+    """The README's example answers, in a folder of its own, without any network setting."""
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "“The pool is closed on Mondays.” [1]" in done.stdout
+    assert "1 Pool The pool is closed on Mondays." in done.stdout
+
+
+def test_generated_pages_are_up_to_date() -> None:
+    """Settings, metrics, errors and requirements are described as they are."""
+    command = [sys.executable, str(ROOT / "scripts/generate_docs.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link of a page names a file that is there."""
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
+
+
+def test_every_route_is_listed() -> None:
+    """docs/http.md names each route of the application."""
+    from ragstone.entrypoints.http import documents, questions, status
+
+    page = (ROOT / "docs/http.md").read_text("utf-8")
+    routes = [route for module in (documents, questions, status) for route in module.router.routes]
+    paths = {str(getattr(route, "path", "")) for route in routes}
+
+    unlisted = [
+        path
+        for path in paths
+        if path not in ("/",) and path.replace("{document_id}", "{id}") not in _spelt(page)
+    ]
+    assert unlisted == []
+
+
+def _spelt(page: str) -> str:
+    return (
+        page.replace("{id}`, `GET .../text`", "{id}` `/v1/documents/{id}/text`")
+        .replace("/v1/chunks/{id}", "/v1/chunks/{chunk_id}")
+        .replace("/v1/jobs/{id}", "/v1/jobs/{job_id}")
+    )

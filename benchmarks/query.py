@@ -22,7 +22,7 @@ from rich.table import Table
 from ragstone.config import Loaded, Settings
 from ragstone.deadline import Deadline
 from ragstone.evaluate.bench import embed_query, random_rows, search
-from ragstone.evaluate.corpus import batches, open_temporary_engine, store_rows
+from ragstone.evaluate.corpus import batches, open_temporary_engine, store_volumes
 from ragstone.evaluate.made_up import MadeUp
 from ragstone.evaluate.timing import Latency, latency_of, time_requests
 from ragstone.ingest.pipeline import IngestRequest
@@ -38,7 +38,7 @@ async def fill_rows(engine: Engine, count: int) -> None:
     """Bring the default collection to `count` chunks of made-up text."""
     collection = await engine.documents.collection(DEFAULT_COLLECTION)
     for batch in batches(MadeUp().documents(count), 5_000):
-        await store_rows(engine, collection, batch, random_rows(len(batch), engine.embedder.dim))
+        await store_volumes(engine, collection, batch, random_rows(len(batch), engine.embedder.dim))
 
 
 async def in_turns(engine: Engine, questions: Sequence[str]) -> tuple[Latency, Latency]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ragstone.deadline import Deadline
-from ragstone.evaluate.corpus import batches, ingest, open_temporary_engine, store_rows
+from ragstone.evaluate.corpus import batches, ingest, open_temporary_engine, store_volumes
 from ragstone.evaluate.machine import describe_machine, resident_bytes
 from ragstone.evaluate.made_up import MadeUp
 from ragstone.evaluate.timing import Latency, time_requests
@@ -90,7 +90,7 @@ async def fill(engine: Engine, collection: str, source: MadeUp, chunk_count: int
     filled = await ingest(engine, collection, first)
     seconds = time.perf_counter() - start
     for batch in batches(documents, STORED_AT_ONCE):
-        await store_rows(engine, made, batch, random_rows(len(batch), engine.embedder.dim))
+        await store_volumes(engine, made, batch, random_rows(len(batch), engine.embedder.dim))
     return filled.chunk_count, seconds
 
 

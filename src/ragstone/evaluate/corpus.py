@@ -25,7 +25,7 @@ from ragstone.ingest.pipeline import IngestRequest
 from ragstone.ingest.write import Writer
 from ragstone.runtime import open_engine
 from ragstone.store.documents import NewChunk, NewDocument, find_by_id, put_document, vectors_by_hash
-from ragstone.types import DEFAULT_TENANT, LOCAL_OWNER, ChunkDraft, DocumentId, Matrix, RawFile, Span
+from ragstone.types import DEFAULT_TENANT, LOCAL_OWNER, ChunkDraft, DocumentId, Matrix, RawFile, Span, Vector
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -39,6 +39,7 @@ T = TypeVar("T")
 INGESTS_IN_FLIGHT = 16
 SEARCHES_IN_FLIGHT = 4
 ROWS_PER_CHANGE = 500
+CHUNKS_PER_VOLUME = 50
 EMBEDDED_AT_ONCE = 64
 CACHED_QUERIES = 50_000
 """Every mode asks the same questions: their embeddings are computed once."""
@@ -142,15 +143,17 @@ async def store_rows(
     engine: Engine, collection: Collection, entries: Sequence[Entry], vectors: Matrix
 ) -> None:
     """Store documents of one chunk with given vectors, `ROWS_PER_CHANGE` a transaction."""
-    writer = Writer(engine.database, engine.follower)
-    for batch in batches(list(zip(entries, vectors, strict=True)), ROWS_PER_CHANGE):
-        async with writer.change() as change:
-            keys = []
-            for entry, vector in batch:
-                new = _one_chunk(entry, np.ascontiguousarray(vector, dtype="<f4").tobytes())
-                key, _ = await put_document(change.connection, collection.id, new, None)
-                keys.append(key)
-            change.touch(collection.id, keys)
+    pairs = zip(entries, vectors, strict=True)
+    await _store(engine, collection, [_document(entry.title, [(entry, vector)]) for entry, vector in pairs])
+
+
+async def store_volumes(
+    engine: Engine, collection: Collection, entries: Sequence[Entry], vectors: Matrix
+) -> None:
+    """Store texts with given vectors as chunks of long documents: fast enough for 100,000 of them."""
+    volumes = batches(zip(entries, vectors, strict=True), CHUNKS_PER_VOLUME)
+    documents = [_document(volume[0][0].title, volume) for volume in volumes]
+    await _store(engine, collection, documents)
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -170,9 +173,7 @@ async def _whole_vectors(engine: Engine, entries: Sequence[Entry], filled: Fille
     return np.stack([known[entry.id] for entry in entries])
 
 
-async def _known_vectors(
-    engine: Engine, texts: Mapping[str, str], filled: Filled
-) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+async def _known_vectors(engine: Engine, texts: Mapping[str, str], filled: Filled) -> dict[str, Vector]:
     """Vectors of the documents of which the product embedded exactly this text."""
     known = {}
     async with engine.database.read() as connection:
@@ -189,26 +190,44 @@ async def _known_vectors(
     return known
 
 
-def _one_chunk(entry: Entry, embedding: bytes) -> NewDocument:
-    embedded = _sha256(embedding_text(entry.title, (), entry.text)).digest()
+async def _store(engine: Engine, collection: Collection, documents: Sequence[NewDocument]) -> None:
+    writer = Writer(engine.database, engine.follower)
+    for batch in batches(documents, ROWS_PER_CHANGE):
+        async with writer.change() as change:
+            keys = [(await put_document(change.connection, collection.id, new, None))[0] for new in batch]
+            change.touch(collection.id, keys)
+
+
+def _document(title: str, parts: Sequence[tuple[Entry, Vector]]) -> NewDocument:
+    """A document whose chunks are the entries, in order."""
+    text = "\n\n".join(entry.text for entry, _ in parts)
     return NewDocument(
         id=DocumentId(str(uuid7())),
         tenant_id=DEFAULT_TENANT,
-        title=entry.title,
-        source=entry.id,
+        title=title,
+        source=parts[0][0].id,
         media_type="text/plain",
         language=None,
-        content_sha256=_sha256(entry.text).hexdigest(),
+        content_sha256=_sha256(text).hexdigest(),
         blob_sha256=None,
-        size_bytes=len(entry.text.encode("utf-8", "replace")),
-        text=entry.text,
+        size_bytes=len(text.encode("utf-8", "replace")),
+        text=text,
         pages=(),
         sections=(),
-        chunks=(NewChunk(ChunkDraft(Span(0, len(entry.text))), embedded, embedding),),
+        chunks=tuple(_chunks(title, parts)),
         metadata={},
         access_groups=None,
         warnings=(),
     )
+
+
+def _chunks(title: str, parts: Sequence[tuple[Entry, Vector]]) -> Iterator[NewChunk]:
+    start = 0
+    for entry, vector in parts:
+        span = Span(start, start + len(entry.text))
+        embedded = _sha256(embedding_text(title, (), entry.text)).digest()
+        yield NewChunk(ChunkDraft(span), embedded, np.ascontiguousarray(vector, dtype="<f4").tobytes())
+        start = span.end + len("\n\n")
 
 
 def _sha256(text: str) -> hashlib._Hash:

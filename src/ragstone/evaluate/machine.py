@@ -42,6 +42,15 @@ def resident_bytes(pids: Iterable[int] | None = None) -> int:
     return sum(_resident(pid) for pid in (pids if pids is not None else [os.getpid()]))
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used, its living children aside; 0 where the system does not tell."""
+    try:
+        fields = (PROC / str(pid) / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def process_tree(pid: int) -> list[int]:
     """The process and all its descendants that live now."""
     parents: dict[int, list[int]] = {}

@@ -95,7 +95,7 @@ def read_metadata(wire: object, settings: Settings) -> dict[str, JsonValue]:
     if not isinstance(wire, Mapping):
         raise InvalidRequest(f"metadata is a JSON object, not {wire!r}.")
     try:
-        size = len(json.dumps(wire, allow_nan=False).encode())
+        size = len(json.dumps(wire, allow_nan=False, ensure_ascii=False).encode())
     except (TypeError, ValueError) as error:
         raise InvalidRequest(f"metadata is not JSON: {error}.") from error
     limit = settings.limits.metadata_max_bytes

@@ -23,6 +23,11 @@ class FoundFile:
     path: Path
     name: str
 
+    @property
+    def source(self) -> str:
+        """The whole path, links resolved: what a later add of the same file replaces by."""
+        return _readable(str(self.path.resolve()))
+
 
 @dataclass(frozen=True, slots=True)
 class _Ignored:
@@ -87,7 +92,7 @@ class _Walker:
     def files(self, root: Path) -> Iterator[FoundFile]:
         if root.is_file():
             if self._is_new(root):
-                yield FoundFile(root, root.name)
+                yield FoundFile(root, _readable(root.name))
         elif self._is_new(root):
             yield from self._within(root, root, ())
 
@@ -101,7 +106,7 @@ class _Walker:
                 if self._is_new(entry):
                     yield from self._within(root, entry, ignored)
             elif entry.is_file() and self._is_wanted(name) and self._is_new(entry):
-                yield FoundFile(entry, name)
+                yield FoundFile(entry, _readable(name))
 
     def _is_left_out(self, entry: Path, name: str, ignored: tuple[_Ignored, ...]) -> bool:
         if entry.name.startswith(".") or entry.name in _SKIPPED_FOLDERS:
@@ -120,6 +125,11 @@ class _Walker:
         is_new = place not in self._seen
         self._seen.add(place)
         return is_new
+
+
+def _readable(name: str) -> str:
+    """A name as Unicode text: file systems allow any bytes, which no database and no JSON take."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _leads_outside(entry: Path, root: Path) -> bool:

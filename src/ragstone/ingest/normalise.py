@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import charset_normalizer
 
+from ragstone.errors import InvalidRequest
+
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16: its mark begins with UTF-16's
@@ -93,3 +95,16 @@ def _detect(content: bytes) -> str:
     start = max(0, first - _SAMPLE_BYTES // 2)
     best = charset_normalizer.from_bytes(content[start : start + _SAMPLE_BYTES]).best()
     return best.encoding if best else "utf-8"
+
+
+def require_unicode(*values: str | None) -> None:
+    """Go on only when every value can be stored: lone surrogates are half a character.
+
+    Raises:
+        InvalidRequest: naming the value.
+    """
+    for value in values:
+        try:
+            (value or "").encode()
+        except UnicodeEncodeError as error:
+            raise InvalidRequest(f"{value!r} is not Unicode text.") from error

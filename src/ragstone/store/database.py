@@ -21,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ragstone.config import StoreSettings
-from ragstone.errors import HomeMismatch, Overloaded, StoreFailed
+from ragstone.errors import HomeMismatch, InvalidRequest, Overloaded, StoreFailed
 from ragstone.store.tables import corpus, meta
 
 StoreConnection = AsyncConnection
@@ -210,6 +210,8 @@ class _Translated:
                     "restore it from a backup or use another --home."
                 ) from error
             raise StoreFailed(f"The database {self._path} failed: {reason}.") from error
+        if isinstance(error, UnicodeEncodeError):
+            raise InvalidRequest(f"A value is not Unicode text: {error.object!r}.") from error
         if isinstance(error, SQLAlchemyError):
             raise StoreFailed(f"The database {self._path} failed: {error}.") from error
 

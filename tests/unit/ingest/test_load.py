@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,15 @@ def test_a_file_over_the_limit_is_refused_by_the_settings_name(tmp_path: Path) -
         read(found, 4)
     with pytest.raises(PathNotFound, match="cannot be read"):
         read(FoundFile(tmp_path / "gone", "gone"), 5)
+
+
+def test_names_that_are_no_text_are_written_out(tmp_path: Path) -> None:
+    """A file system takes any bytes; name and source show them, each file its own."""
+    for byte in (b"\xe8", b"\xe9"):
+        (tmp_path / os.fsdecode(b"caf" + byte + b".txt")).write_text("a")
+
+    found = list(walk([tmp_path]))
+
+    assert [file.name for file in found] == ["caf\\xe8.txt", "caf\\xe9.txt"]
+    assert len({file.source.encode() for file in found}) == 2
+    assert [read(file, 9).content for file in found] == [b"a", b"a"]

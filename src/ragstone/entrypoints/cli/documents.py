@@ -230,7 +230,7 @@ async def _add_one(
     from ragstone.errors import RagstoneError
     from ragstone.ingest.load import read
 
-    path = str(found.path.resolve())
+    path = found.source
     try:
         file = await to_thread.run_sync(read, found, run.max_file_bytes)
         done = await backend.add(AddFile(file, path, run.collection, metadata=run.metadata))

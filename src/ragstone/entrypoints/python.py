@@ -18,6 +18,7 @@ from ragstone.entrypoints.requests import read_metadata, search_request
 from ragstone.ingest.load import FoundFile, read, walk
 from ragstone.ingest.pipeline import IngestRequest, inline_file
 from ragstone.runtime import Engine, open_engine
+from ragstone.telemetry.logs import quiet_logs
 from ragstone.types import (
     DEFAULT_COLLECTION,
     Answer,
@@ -58,6 +59,7 @@ class AsyncRagstone:
         self._engine: Engine | None = None
 
     async def __aenter__(self) -> Self:
+        quiet_logs()
         self._engine = await self._stack.enter_async_context(open_engine(self._loaded))
         return self
 

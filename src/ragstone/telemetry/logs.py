@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from ragstone.config import TelemetrySettings
 
 
+def quiet_logs() -> None:
+    """For use as a library: warnings and worse on stderr, unless the program has set structlog up itself."""
+    if not structlog.is_configured():
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+            # Looked up at each use: a program may exchange its stderr.
+            logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        )
+
+
 def configure_logs(settings: TelemetrySettings) -> None:
     """Set structlog up for this process; called by doors, once."""
     level = getattr(logging, settings.log_level.upper())

@@ -23,7 +23,7 @@ from ragstone.errors import RagstoneError
 from ragstone.evaluate.corpus import batches, open_temporary_engine
 from ragstone.evaluate.machine import process_tree, resident_bytes
 from ragstone.ingest.load import FoundFile, read, walk
-from ragstone.ingest.pipeline import IngestRequest
+from ragstone.ingest.request import IngestRequest
 from ragstone.runtime import Engine
 from ragstone.store.collections import find_collections
 from ragstone.store.passages import document_keys, indexed_chunks
@@ -31,7 +31,7 @@ from ragstone.types import DEFAULT_COLLECTION, DEFAULT_TENANT
 from record import arguments, console, data_folder, keep, quiet
 
 IN_FLIGHT = 8
-BATCH_FILES = 30
+BATCH_FILES = 10
 SAMPLE_S = 0.2
 
 
@@ -118,13 +118,13 @@ async def measure(files: Sequence[FoundFile], documents: Sequence[FoundFile]) ->
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--step", type=int, default=10, help="every N-th of the Markdown files")
+    parser.add_argument("--step", type=int, default=25, help="every N-th of the Markdown files")
     options = parser.parse_args()
     quiet()
     files = list(walk([data_folder("files")]))
     documents = list(walk([data_folder("docs")]))[:: options.step]
     if options.quick:
-        files, documents = files[:5], documents[:60]
+        files, documents = files[:4], documents[:6]
     figures = asyncio.run(measure(files, documents))
     table = Table("figure", "value", title="Ingest")
     for key, value in figures.items():

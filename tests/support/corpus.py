@@ -145,11 +145,12 @@ class Parts:
             change.collections[made.id] = "created"
         return made
 
-    async def put(self, collection: Collection, new: NewDocument) -> DocumentKey:
-        """A new document, searchable."""
+    async def put(self, collection: Collection, *new: NewDocument) -> DocumentKey:
+        """New documents in one change, searchable; the key of the last one."""
         async with self.writer.change() as change:
-            key, _ = await put_document(change.connection, collection.id, new, None)
-            change.touch(collection.id, [key])
+            for one in new:
+                key, _ = await put_document(change.connection, collection.id, one, None)
+                change.touch(collection.id, [key])
         return key
 
     async def found(self, collection: Collection, query: str) -> set[int]:

@@ -25,7 +25,7 @@ from ragstone.evaluate.bench import embed_query, random_rows, search
 from ragstone.evaluate.corpus import batches, open_temporary_engine, store_volumes
 from ragstone.evaluate.made_up import MadeUp
 from ragstone.evaluate.timing import Latency, latency_of, time_requests
-from ragstone.ingest.pipeline import IngestRequest
+from ragstone.ingest.request import IngestRequest
 from ragstone.runtime import Engine, open_engine
 from ragstone.types import DEFAULT_COLLECTION, RawFile
 from record import arguments, console, keep, quiet, serving
@@ -36,7 +36,7 @@ WRITERS = 4
 
 async def fill_rows(engine: Engine, count: int) -> None:
     """Bring the default collection to `count` chunks of made-up text."""
-    collection = await engine.documents.collection(DEFAULT_COLLECTION)
+    collection = await engine.collections.get(DEFAULT_COLLECTION)
     for batch in batches(MadeUp().documents(count), 5_000):
         await store_volumes(engine, collection, batch, random_rows(len(batch), engine.embedder.dim))
 

@@ -48,8 +48,8 @@ def configuration() -> str:
         "",
         GENERATED,
         "A setting has one name: `section.key` in this table, `[section]` and `key` in `HOME/ragstone.toml`,",
-        "`RAGSTONE_SECTION__KEY` in the environment, which wins over the file, and a flag where a command has one,",
-        "which wins over both.",
+        "`RAGSTONE_SECTION__KEY` in the environment, which wins over the file,",
+        "and a flag where a command has one, which wins over both.",
         "Unknown names are refused with the nearest known one.",
         "`ragstone config explain` shows each value and where it comes from.",
         "",
@@ -76,7 +76,9 @@ def metrics() -> str:
     """Every metric family with its labels and help."""
     lines = ["# Metrics", "", GENERATED, "Served at `/metrics` in the Prometheus text format.", ""]
     lines += ["| name | type | what it counts |", "|---|---|---|"]
-    for family in Metrics("0").registry.collect():
+    declared = Metrics("0")
+    declared.watch_query_embeddings(lambda: (0, 0))
+    for family in declared.registry.collect():
         lines.append(f"| `{family.name}` | {family.type} | {family.documentation} |")
     return "\n".join(lines) + "\n"
 

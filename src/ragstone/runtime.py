@@ -23,12 +23,14 @@ from ragstone.ingest.pipeline import IngestPipeline
 from ragstone.ingest.write import Writer
 from ragstone.models.batching import BatchingLimits
 from ragstone.models.card import BUNDLED_FOLDER
+from ragstone.models.embedding_cache import CachingEmbedder
 from ragstone.models.local import LocalModelOptions, open_local_embedder
 from ragstone.models.unavailable import UnavailableEmbedder
 from ragstone.operate.check import Checker
 from ragstone.operate.health import Health
 from ragstone.search.pipeline import SearchPipeline
 from ragstone.service.answers import AnswerService
+from ragstone.service.collections import CollectionService
 from ragstone.service.documents import DocumentService
 from ragstone.service.search import SearchService
 from ragstone.service.uploads import UploadService
@@ -52,6 +54,7 @@ class Engine:
     settings: Settings
     home: Home
     documents: DocumentService
+    collections: CollectionService
     uploads: UploadService
     search: SearchService
     answers: AnswerService
@@ -89,6 +92,8 @@ async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
         blobs = Blobs(home.blobs)
         writer = Writer(database, follower)
         metrics = Metrics(version("ragstone"))
+        if isinstance(embedder, CachingEmbedder):
+            metrics.watch_query_embeddings(embedder.lookups)
         ingest = IngestPipeline(database, writer, parser, embedder, blobs, settings.ingest)
         search = SearchPipeline(
             database, follower, embedder, settings.search, settings.limits.query_max_chars
@@ -101,6 +106,7 @@ async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
             settings=settings,
             home=home,
             documents=documents,
+            collections=CollectionService(database, writer, ingest, documents),
             uploads=uploads,
             search=SearchService(search, settings.search, metrics),
             answers=AnswerService(answer, settings.answer, metrics),
@@ -173,4 +179,4 @@ def _parsing_limits(settings: Settings) -> ParsingLimits:
 async def _ensure_default_collection(engine: Engine) -> None:
     known = engine.follower.collections_of(DEFAULT_TENANT)
     if DEFAULT_COLLECTION not in known and not isinstance(engine.embedder, UnavailableEmbedder):
-        await engine.documents.create_collection(DEFAULT_COLLECTION)
+        await engine.collections.create(DEFAULT_COLLECTION)

@@ -309,6 +309,8 @@ class Written:
     collection: str
     corpus_version: int
     warnings: tuple[str, ...] = ()
+    embedded_count: int = 0
+    """Chunks that the model had to embed; the others had their vector already."""
 
 
 @dataclass(frozen=True, slots=True)

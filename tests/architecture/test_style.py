@@ -21,19 +21,16 @@ SERVICE_LINES = 250
 ARGUMENTS = 6
 BANNED_NAMES = ("util", "utils", "common", "helper", "helpers", "manager", "misc")
 
-LONG_PIPELINES: Mapping[str, int] = {
-    "answer/pipeline.py": 230,
-    "ingest/pipeline.py": 302,
-    "search/pipeline.py": 270,
-}
-LONG_SERVICES: Mapping[str, int] = {"service/documents.py": 283}
+LONG_PIPELINES: Mapping[str, int] = {}
+LONG_SERVICES: Mapping[str, int] = {}
 LONG_FUNCTIONS: Mapping[str, int] = {
     # A migration is a list of tables.
     "store/migrations/versions/0001_first_schema.py:upgrade": 148,
 }
 MANY_ARGUMENTS: Mapping[str, int] = {
     # One parameter for each field of the wire.
-    "entrypoints/requests.py:search_request": 7,
+    "entrypoints/requests.py:search_request": 8,
+    "entrypoints/python.py:search": 7,
 }
 
 MODULES = modules()

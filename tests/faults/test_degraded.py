@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import httpx2
 import pytest
@@ -95,7 +96,7 @@ def test_a_broken_model_on_a_new_home_stores_nothing(home: Path, tmp_path: Path)
     added = run_command("add", write(tmp_path / "animals.md", TEXT), "--json", home=home, environ=broken)
 
     assert added.exit_code == 1
-    (result,) = added.json["results"]  # type: ignore[misc]
+    (result,) = cast("list[dict[str, Any]]", added.json["results"])
     assert result["status"] == "failed"
     assert result["error"]["code"] == "embedding_failed"
     assert "model.onnx" in result["error"]["message"]

@@ -1,4 +1,4 @@
-"""kill -9 inside every stage of taking a document in: what was acknowledged stays, the rest is whole or gone."""
+"""kill -9 in every stage of taking documents in: the acknowledged stays, the rest is whole or gone."""
 
 from __future__ import annotations
 

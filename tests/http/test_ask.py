@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from tests.http.test_documents import add
+from tests.requirements import verifies
 from tests.support.generator import GeneratorDouble, running_generator
 from tests.support.process import START_LIMIT_S, Server, running_server
 
@@ -42,6 +43,7 @@ def generating(generator: GeneratorDouble, tmp_path_factory: pytest.TempPathFact
         yield server
 
 
+@verifies("GEN-02", "GEN-04")
 def test_extractive_answer_quotes_exactly(client: httpx2.Client, collection: str) -> None:
     """Without a generator the answer quotes at most 3 sentences, and every quote resolves exactly."""
     add(client, collection, TEXT)

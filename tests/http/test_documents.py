@@ -71,3 +71,25 @@ def test_removed_text_cannot_be_found(client: httpx2.Client, collection: str, mo
     answer = client.post("/v1/ask", json={"question": "vault code", "collections": [collection]}).json()
     assert answer["citations"] == []
     assert "7341" not in answer["answer"]
+
+
+@verifies("ING-19")
+def test_an_edit_embeds_only_what_changed(client: httpx2.Client, collection: str) -> None:
+    """Of a document of many sections with one changed, one chunk is embedded; the metric says so, too."""
+    sections = [f"## Part {n}\n\n" + f"Sentence {n} tells about topic {n}. " * 40 for n in range(12)]
+    written = add(client, collection, "\n\n".join(sections))
+    before = embedded_total(client)
+
+    sections[5] = sections[5].replace("topic 5", "topic fifty", 1)
+    replaced = client.put(f"/v1/documents/{written['id']}", json={"text": "\n\n".join(sections)}).json()
+
+    assert replaced["chunk_count"] == written["chunk_count"]
+    assert replaced["chunk_count"] >= 12
+    assert 1 <= replaced["embedded_count"] <= 2
+    assert embedded_total(client) - before == replaced["embedded_count"]
+
+
+def embedded_total(client: httpx2.Client) -> float:
+    """The counter of embedded chunks."""
+    lines = client.get("/metrics").text.splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith("ragstone_chunks_embedded_total"))

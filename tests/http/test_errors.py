@@ -178,6 +178,7 @@ def test_zip_bomb_is_refused(client: httpx2.Client, collection: str) -> None:
     assert client.get("/v1/documents", params={"collection": collection}).status_code == 404
 
 
+@verifies("ING-18")
 def test_the_same_text_twice_is_one_document(client: httpx2.Client, collection: str) -> None:
     """Equal bytes are one document; a changed source replaces; a delete does not stand in the way."""
     first = add(client, collection, "The same text.")

@@ -30,6 +30,7 @@ def mixed(server: Server) -> str:
     return "mixed"
 
 
+@verifies("RET-03")
 @pytest.mark.parametrize(
     ("query", "title"),
     [
@@ -134,6 +135,7 @@ def test_weights_move_the_ranking(client: httpx2.Client, mixed: str) -> None:
         assert [hit["chunk_id"] for hit in weighted] == [hit["chunk_id"] for hit in alone]
 
 
+@verifies("RET-08")
 def test_several_collections_are_merged(client: httpx2.Client, collection: str) -> None:
     """A search over two collections finds both, each hit named with its collection."""
     add(client, collection, "The heron waits.", title="one")
@@ -194,3 +196,38 @@ def test_ranks_can_be_fused_instead_of_scores(client: httpx2.Client, mixed: str)
         assert isinstance(scores, dict)
         expected = sum(weight / (60 + scores[leg]["rank"]) for leg, weight in weights.items() if scores[leg])
         assert hit["score"] == pytest.approx(expected)
+
+
+@verifies("RET-03")
+def test_a_collection_is_stemmed_in_its_language(client: httpx2.Client, collection: str) -> None:
+    """A German collection finds the plural by the singular, which an English stemmer does not."""
+    client.post("/v1/collections", json={"name": collection, "language": "de"})
+    add(client, collection, "Die alten Häuser stehen am Fluss.")
+    add(client, f"{collection}-en", "Die alten Häuser stehen am Fluss.")
+
+    assert len(hits(client, collection, "Haus", mode="lexical")) == 1
+    assert hits(client, f"{collection}-en", "Haus", mode="lexical") == []
+
+
+@verifies("CAC-01")
+def test_a_repeated_query_is_not_embedded_again(client: httpx2.Client, collection: str) -> None:
+    """The second time the query's vector comes from the cache, and gives the same scores."""
+    add(client, collection, "Storks nest on chimneys.")
+    before = _embeddings(client)
+
+    first, second = (hits(client, collection, f"storks {collection}") for _ in range(2))
+
+    after = _embeddings(client)
+    assert (after["model"] - before["model"], after["cache"] - before["cache"]) == (1, 1)
+    assert [hit["score"] for hit in first] == [hit["score"] for hit in second]
+
+
+def _embeddings(client: httpx2.Client) -> dict[str, float]:
+    lines = client.get("/metrics").text.splitlines()
+    name = "ragstone_query_embeddings_total"
+    return {
+        source: next(
+            float(line.split()[1]) for line in lines if line.startswith(f'{name}{{source="{source}"}}')
+        )
+        for source in ("cache", "model")
+    }

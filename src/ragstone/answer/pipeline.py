@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -12,7 +12,8 @@ from anyio import to_thread
 from uuid6 import uuid7
 
 from ragstone.answer.check import still_exact
-from ragstone.answer.cite import MarkerFilter, citation, cite
+from ragstone.answer.cite import MarkerFilter, cite
+from ragstone.answer.draft import Draft, quoted, sentence_citation
 from ragstone.answer.events import AnswerEvent, Checked, Cited, Delta, Failed, Finished, Retrieved, Started
 from ragstone.answer.pack import pack
 from ragstone.answer.prompt import build_prompt
@@ -25,15 +26,11 @@ from ragstone.models.ports import Delta as GeneratedDelta
 from ragstone.models.ports import GenerationOptions
 from ragstone.search.understand import normalise_query
 from ragstone.types import (
-    Answer,
     AnswerId,
     AnswerMode,
     AnswerRequest,
     Citation,
     Hit,
-    SearchResult,
-    Span,
-    Usage,
 )
 
 if TYPE_CHECKING:
@@ -47,22 +44,6 @@ log = structlog.get_logger(__name__)
 UNNUMBERED = 0
 """Events get their numbers in the order in which they leave."""
 NO_EVIDENCE = "No passage in the searched collections answers this."
-
-
-@dataclass(slots=True)
-class _Draft:
-    """An answer while it is made."""
-
-    answer_id: AnswerId
-    request: AnswerRequest
-    deadline: Deadline
-    timer: StageTimer
-    mode: AnswerMode
-    result: SearchResult | None = None
-    text: str = ""
-    citations: list[Citation] = field(default_factory=list)
-    usage: Usage | None = None
-    degraded: list[str] = field(default_factory=list)
 
 
 class AnswerPipeline:
@@ -106,7 +87,7 @@ class AnswerPipeline:
         self, request: AnswerRequest, deadline: Deadline, timer: StageTimer
     ) -> AsyncGenerator[AnswerEvent, None]:
         mode: AnswerMode = "extractive" if self._generator is None else "generated"
-        draft = _Draft(AnswerId(str(uuid7())), request, deadline, timer, mode)
+        draft = Draft(AnswerId(str(uuid7())), request, deadline, timer, mode)
         try:
             draft.result = await self._search.run(request.search, deadline, timer)
             draft.degraded += draft.result.degraded
@@ -116,14 +97,14 @@ class AnswerPipeline:
             async with contextlib.aclosing(self._events(draft, hits)) as events:
                 async for event in events:
                     yield event
-            yield Finished(UNNUMBERED, _answer(draft, draft.result))
+            yield Finished(UNNUMBERED, draft.answer(draft.result))
         except RagstoneError as error:
             if draft.result is None:
                 raise
             log.warning("answer_failed", answer_id=draft.answer_id, code=error.code)
             yield Failed(UNNUMBERED, error.code, error.message, error.retryable)
 
-    async def _events(self, draft: _Draft, hits: Sequence[Hit]) -> AsyncGenerator[AnswerEvent, None]:
+    async def _events(self, draft: Draft, hits: Sequence[Hit]) -> AsyncGenerator[AnswerEvent, None]:
         if self._generator is not None and hits:
             try:
                 async with contextlib.aclosing(self._generate(draft, self._generator, hits)) as events:
@@ -140,7 +121,7 @@ class AnswerPipeline:
                 yield event
 
     async def _generate(
-        self, draft: _Draft, generator: Generator, hits: Sequence[Hit]
+        self, draft: Draft, generator: Generator, hits: Sequence[Hit]
     ) -> AsyncGenerator[AnswerEvent, None]:
         passages = pack(hits, self._settings.context_tokens, self._embedder.tokens)
         prompt = build_prompt(draft.request.search.query, passages)
@@ -169,18 +150,18 @@ class AnswerPipeline:
                 yield event
 
     async def _quote(
-        self, draft: _Draft, hits: Sequence[Hit], *, restarts: bool
+        self, draft: Draft, hits: Sequence[Hit], *, restarts: bool
     ) -> AsyncGenerator[AnswerEvent, None]:
         with draft.timer.stage("quote"):
             chosen = await self._choose(draft, hits)
-        citations = [_citation(marker, sentence) for marker, sentence in enumerate(chosen, start=1)]
+        citations = [sentence_citation(marker, sentence) for marker, sentence in enumerate(chosen, start=1)]
         checked = [event async for event in self._check(draft, citations)]
-        draft.text = _quoted(draft.citations) or NO_EVIDENCE
+        draft.text = quoted(draft.citations) or NO_EVIDENCE
         yield Delta(UNNUMBERED, draft.text, restarts)
         for event in checked:
             yield event
 
-    async def _choose(self, draft: _Draft, hits: Sequence[Hit]) -> list[QuotedSentence]:
+    async def _choose(self, draft: Draft, hits: Sequence[Hit]) -> list[QuotedSentence]:
         question = normalise_query(draft.request.search.query, len(draft.request.search.query))
         candidates = await to_thread.run_sync(candidate_sentences, question, hits, self._analysis)
         query, matrix = None, None
@@ -195,7 +176,7 @@ class AnswerPipeline:
                 draft.degraded.append("quote:lexical_only")
         return choose(candidates, query, matrix, self._settings.max_quotes, self._settings.max_quote_chars)
 
-    async def _check(self, draft: _Draft, citations: list[Citation]) -> AsyncGenerator[AnswerEvent, None]:
+    async def _check(self, draft: Draft, citations: list[Citation]) -> AsyncGenerator[AnswerEvent, None]:
         with draft.timer.stage("check"):
             principal = draft.request.search.principal
             draft.citations = await still_exact(self._database, principal, citations)
@@ -204,27 +185,3 @@ class AnswerPipeline:
         for found in draft.citations:
             yield Cited(UNNUMBERED, found)
         yield Checked(UNNUMBERED, len(citations), len(draft.citations))
-
-
-def _citation(marker: int, sentence: QuotedSentence) -> Citation:
-    start = sentence.span.start - sentence.hit.span.start
-    return citation(marker, sentence.hit, Span(start, start + len(sentence.text)))
-
-
-def _quoted(citations: Sequence[Citation]) -> str:
-    """One quote per line, white space folded for reading; the citation keeps the exact characters."""
-    return "\n".join(f"“{' '.join(found.quote.split())}” [{found.marker}]" for found in citations)
-
-
-def _answer(draft: _Draft, result: SearchResult) -> Answer:
-    return Answer(
-        answer_id=draft.answer_id,
-        text=draft.text,
-        mode=draft.mode,
-        citations=tuple(draft.citations),
-        hits=result.hits,
-        usage=draft.usage,
-        corpus_version=result.corpus_version,
-        degraded=tuple(draft.degraded),
-        timings_ms=draft.timer.timings_ms(),
-    )

@@ -16,7 +16,7 @@ from ragstone.config import load
 from ragstone.deadline import Deadline
 from ragstone.entrypoints.requests import read_metadata, search_request
 from ragstone.ingest.load import FoundFile, read, walk
-from ragstone.ingest.pipeline import IngestRequest, inline_file
+from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine, open_engine
 from ragstone.telemetry.logs import quiet_logs
 from ragstone.types import (
@@ -205,8 +205,9 @@ class AsyncRagstone:
     ) -> Written:
         limit = self.engine.settings.ingest.max_file_bytes
         file = await anyio.to_thread.run_sync(read, found, limit)
-        source = str(found.path.resolve())
-        request = IngestRequest(file, collection, source=source, metadata=metadata, is_original_kept=True)
+        request = IngestRequest(
+            file, collection, source=found.source, metadata=metadata, is_original_kept=True
+        )
         return await self.engine.documents.add(request, Deadline.never())
 
 

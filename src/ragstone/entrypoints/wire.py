@@ -9,7 +9,7 @@ from ragstone.answer.events import AnswerEvent, Checked, Cited, Delta, Failed, F
 from ragstone.errors import RagstoneError
 from ragstone.operate.check import CheckReport
 from ragstone.operate.health import HealthReport
-from ragstone.service.documents import DocumentPage
+from ragstone.service.pages import DocumentPage
 from ragstone.service.uploads import Accepted
 from ragstone.types import (
     Answer,
@@ -35,6 +35,7 @@ def written(result: Written) -> Wire:
         "id": result.document_id,
         "version": result.version,
         "chunk_count": result.chunk_count,
+        "embedded_count": result.embedded_count,
         "collection": result.collection,
         "corpus_version": result.corpus_version,
         "status": result.status,

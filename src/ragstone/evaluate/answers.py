@@ -75,7 +75,7 @@ async def evaluate_answers(
     dataset = await to_thread.run_sync(read_dataset, folder, "test")
     questions = await to_thread.run_sync(read_answered_questions, folder / SQUAD)
     async with open_temporary_engine(settings) as engine:
-        await engine.documents.create_collection(COLLECTION, language)
+        await engine.collections.create(COLLECTION, language)
         await ingest(engine, COLLECTION, dataset.corpus)
         return await measure_answers(engine, COLLECTION, questions[::every], dataset.name)
 

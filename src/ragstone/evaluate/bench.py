@@ -70,7 +70,7 @@ async def run_bench(settings: Settings, *, chunk_count: int, query_count: int) -
             for mode in MODES
         }
         return BenchReport(
-            chunk_count=(await engine.documents.collection(COLLECTION)).chunk_count,
+            chunk_count=(await engine.collections.get(COLLECTION)).chunk_count,
             query_count=query_count,
             ingested_chunks=ingested,
             ingest_chunks_per_s=ingested / seconds,
@@ -83,7 +83,7 @@ async def run_bench(settings: Settings, *, chunk_count: int, query_count: int) -
 
 async def fill(engine: Engine, collection: str, source: MadeUp, chunk_count: int) -> tuple[int, float]:
     """Bring a new collection to about `chunk_count`; the chunks really ingested, and the seconds of that."""
-    made = await engine.documents.create_collection(collection)
+    made = await engine.collections.create(collection)
     documents = source.documents(chunk_count)
     start = time.perf_counter()
     first = [entry for entry, _ in zip(documents, range(MOST_INGESTED), strict=False)]

@@ -21,7 +21,7 @@ from ragstone.config import Loaded, Settings
 from ragstone.deadline import Deadline
 from ragstone.errors import DocumentRejected
 from ragstone.ingest.chunk import embedding_text
-from ragstone.ingest.pipeline import IngestRequest
+from ragstone.ingest.request import IngestRequest
 from ragstone.ingest.write import Writer
 from ragstone.runtime import open_engine
 from ragstone.store.documents import NewChunk, NewDocument, find_by_id, put_document, vectors_by_hash

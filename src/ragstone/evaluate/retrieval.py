@@ -109,7 +109,7 @@ async def evaluate_retrieval(
     dataset = _thinned(dataset, options.query_step)
     clock = _Clock()
     async with open_temporary_engine(settings) as engine:
-        await engine.documents.create_collection(PRODUCT, language)
+        await engine.collections.create(PRODUCT, language)
         filled = await ingest(engine, PRODUCT, dataset.corpus)
         clock.lap("ingest")
         modes, degraded_count = await measure(engine, PRODUCT, dataset)
@@ -117,7 +117,7 @@ async def evaluate_retrieval(
         answers = await _answers(engine, folder, dataset.name, options.answers_every)
         one_chunk = None
         if options.has_control:
-            control = await engine.documents.create_collection(CONTROL, language)
+            control = await engine.collections.create(CONTROL, language)
             await store_whole(engine, control, dataset.corpus, filled)
             one_chunk, more = await measure(engine, CONTROL, dataset)
             degraded_count += more

@@ -96,6 +96,10 @@ class CachingEmbedder:
         """Of the embedder behind: hits do not count."""
         return self._embedder.statistics()
 
+    def lookups(self) -> tuple[int, int]:
+        """Hits and misses since the cache was made."""
+        return self._hits, self._misses
+
     def cache_statistics(self) -> CacheStatistics:
         """How well the cache does."""
         return CacheStatistics(self._hits, self._misses, len(self._vectors))

@@ -10,7 +10,7 @@ import numpy as np
 from anyio import to_thread
 
 from ragstone.ingest.chunk import embedding_text
-from ragstone.search.pipeline import check_model
+from ragstone.search.legs import check_model
 from ragstone.store.audit import chunks_with_bad_vectors, row_problems, store_vectors
 from ragstone.store.collections import all_collections
 from ragstone.store.database import integrity_problems

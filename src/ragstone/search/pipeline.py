@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
-
-import anyio
 
 from ragstone.config import SearchSettings
 from ragstone.deadline import Deadline
-from ragstone.errors import (
-    CollectionNotFound,
-    DeadlineExceeded,
-    DependencyFailed,
-    ModelMismatch,
-    RagstoneError,
-)
-from ragstone.search.fuse import as_shares, fuse, fuse_ranks, interleave
+from ragstone.errors import CollectionNotFound
+from ragstone.search.fuse import fuse, fuse_ranks
+from ragstone.search.legs import LegResults, Legs, Plan
+from ragstone.search.trim import Ranked, trim
 from ragstone.search.understand import default_weights, normalise_query
-from ragstone.store.passages import Hydrated, HydratedChunk, hydrate, matching_documents
+from ragstone.store.passages import Hydrated, hydrate, matching_documents
 from ragstone.types import (
-    Candidate,
-    ChunkKey,
     Collection,
     CollectionId,
-    Hit,
-    ScoreBreakdown,
     SearchRequest,
     SearchResult,
-    Vector,
     Weights,
 )
 
@@ -43,28 +31,6 @@ if TYPE_CHECKING:
 MOST_ATTEMPTS = 8
 OVERFETCH = 4
 """Candidates hydrated beyond top_k, so that one that went away rarely costs a second read."""
-
-Allowed = Mapping[CollectionId, AbstractSet[int] | None]
-Ranked = Sequence[tuple[ChunkKey, ScoreBreakdown]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """A request after understanding: what each leg is asked."""
-
-    request: SearchRequest
-    collections: tuple[Collection, ...]
-    weights: Weights
-    allowed: Allowed
-    depth: int
-
-
-@dataclass(slots=True)
-class _Legs:
-    """What the legs gave; a failed leg is empty and has its reason."""
-
-    found: dict[str, list[Candidate]]
-    failures: dict[str, RagstoneError]
 
 
 class SearchPipeline:
@@ -83,6 +49,7 @@ class SearchPipeline:
         self._embedder = embedder
         self._settings = settings
         self._query_max_chars = query_max_chars
+        self._legs = Legs(follower, embedder, settings.leg_timeout_s)
 
     async def run(self, request: SearchRequest, deadline: Deadline, timer: StageTimer) -> SearchResult:
         """Search; the result's `corpus_version` was applied before any leg was asked.
@@ -100,7 +67,7 @@ class SearchPipeline:
             collections = await self._resolve(request)
             version = self._follower.corpus_version(collection.id for collection in collections)
             plan = await self._plan(request, collections, depth, timer)
-            legs = await self._ask_legs(plan, deadline, timer)
+            legs = await self._legs.ask(plan, deadline, timer)
             with timer.stage("fuse"):
                 ranked = self._fuse(plan, legs)
             with timer.stage("hydrate"):
@@ -111,9 +78,8 @@ class SearchPipeline:
                 depth *= 4
                 continue
             break
-        hits = _trim(ranked, hydrated.chunks, request.top_k)
-        degraded = tuple(f"{leg}:{_reason(error)}" for leg, error in sorted(legs.failures.items()))
-        return SearchResult(hits, version, degraded, timer.timings_ms())
+        hits = trim(ranked, hydrated.chunks, request.top_k)
+        return SearchResult(hits, version, legs.degraded, timer.timings_ms())
 
     async def _resolve(self, request: SearchRequest) -> tuple[Collection, ...]:
         tenant_id = request.principal.tenant_id
@@ -129,7 +95,7 @@ class SearchPipeline:
 
     async def _plan(
         self, request: SearchRequest, collections: tuple[Collection, ...], depth: int, timer: StageTimer
-    ) -> _Plan:
+    ) -> Plan:
         configured = Weights(self._settings.lexical_weight, self._settings.dense_weight)
         weights = request.weights or default_weights(
             request.query, collections, self._embedder.languages, configured
@@ -144,61 +110,16 @@ class SearchPipeline:
                         allowed[collection.id] = await matching_documents(
                             connection, request.principal, collection.id, request.filters
                         )
-        return _Plan(request, collections, weights, allowed, depth)
+        return Plan(request, collections, weights, allowed, depth)
 
-    async def _ask_legs(self, plan: _Plan, deadline: Deadline, timer: StageTimer) -> _Legs:
-        asked: dict[str, Callable[[], Awaitable[list[Candidate]]]] = {}
-        if plan.request.mode != "dense" and (plan.weights.lexical > 0 or plan.request.mode == "lexical"):
-            asked["lexical"] = lambda: self._lexical(plan)
-        if plan.request.mode != "lexical" and (plan.weights.dense > 0 or plan.request.mode == "dense"):
-            asked["dense"] = lambda: self._dense(plan, deadline, timer)
-        legs = _Legs({}, {})
-
-        async def ask(name: str) -> None:
-            try:
-                with timer.stage(name), anyio.fail_after(deadline.at_most(self._settings.leg_timeout_s)):
-                    legs.found[name] = await asked[name]()
-            except TimeoutError:
-                limit = self._settings.leg_timeout_s
-                legs.failures[name] = DeadlineExceeded(f"The {name} leg took longer than its {limit:g} s.")
-            except (DependencyFailed, DeadlineExceeded, ModelMismatch) as error:
-                legs.failures[name] = error
-
-        async with anyio.create_task_group() as group:
-            for name in asked:
-                group.start_soon(ask, name)
-        if asked and not legs.found:
-            raise next(iter(legs.failures.values()))
-        return legs
-
-    async def _lexical(self, plan: _Plan) -> list[Candidate]:
-        legs = [
-            await self._follower.search_lexical(
-                collection.id, plan.request.query, plan.depth, plan.allowed[collection.id]
-            )
-            for collection in plan.collections
-        ]
-        return interleave(legs if len(legs) == 1 else [as_shares(leg) for leg in legs], plan.depth)
-
-    async def _dense(self, plan: _Plan, deadline: Deadline, timer: StageTimer) -> list[Candidate]:
-        with timer.stage("embed_query"):
-            vector: Vector = await self._embedder.embed_query(plan.request.query, deadline)
-        for collection in plan.collections:
-            check_model(collection, self._embedder)
-        legs = [
-            await self._follower.search_dense(collection.id, vector, plan.depth, plan.allowed[collection.id])
-            for collection in plan.collections
-        ]
-        return interleave(legs, plan.depth)
-
-    def _fuse(self, plan: _Plan, legs: _Legs) -> Ranked:
+    def _fuse(self, plan: Plan, legs: LegResults) -> Ranked:
         weights = plan.weights if plan.request.mode == "hybrid" else Weights()
         lexical, dense = legs.found.get("lexical", []), legs.found.get("dense", [])
         if (plan.request.fusion or self._settings.fusion) == "rrf":
             return fuse_ranks(lexical, dense, weights, self._settings.rrf_k)
         return fuse(lexical, dense, weights, plan.depth)
 
-    async def _hydrate(self, plan: _Plan, ranked: Ranked) -> tuple[Hydrated, bool]:
+    async def _hydrate(self, plan: Plan, ranked: Ranked) -> tuple[Hydrated, bool]:
         """Read the best candidates; all of them when the first page lost too many to fill top_k."""
         ids = [collection.id for collection in plan.collections]
         keys = [key for key, _ in ranked]
@@ -223,51 +144,7 @@ class SearchPipeline:
         await self._follower.catch_up(hydrated.store_version)
         return True
 
-    def _is_short(self, plan: _Plan, hydrated: Hydrated, ranked: Ranked) -> bool:
+    def _is_short(self, plan: Plan, hydrated: Hydrated, ranked: Ranked) -> bool:
         """Whether invisible candidates left fewer than top_k hits while the indexes hold more to ask for."""
         is_cut_off = len(ranked) >= plan.depth
         return len(hydrated.chunks) < plan.request.top_k and is_cut_off
-
-
-def check_model(collection: Collection, embedder: Embedder) -> None:
-    """Go on only when the collection's vectors are of the configured model.
-
-    Raises:
-        ModelMismatch: naming both and the fix.
-    """
-    if (collection.model_id, collection.model_revision) != (embedder.model_id, embedder.revision):
-        raise ModelMismatch(
-            f"Collection {collection.name!r} holds vectors of "
-            f"{collection.model_id}@{collection.model_revision}, but the configured "
-            f"model is {embedder.model_id}@{embedder.revision}. "
-            "Configure that model again (models.embedding_path), or add the documents to a new collection."
-        )
-
-
-def _trim(ranked: Ranked, chunks: Mapping[ChunkKey, HydratedChunk], top_k: int) -> tuple[Hit, ...]:
-    live = [(key, scores) for key, scores in ranked if key in chunks]
-    return tuple(_hit(chunks[key], scores) for key, scores in live[:top_k])
-
-
-def _hit(chunk: HydratedChunk, scores: ScoreBreakdown) -> Hit:
-    return Hit(
-        chunk_key=chunk.key,
-        chunk_id=chunk.id,
-        document_id=chunk.document_id,
-        collection=chunk.collection,
-        title=chunk.title,
-        source=chunk.source,
-        text=chunk.text,
-        score=scores.fused,
-        span=chunk.span,
-        page=chunk.page,
-        section=chunk.heading_path,
-        metadata=chunk.metadata,
-        scores=scores,
-    )
-
-
-def _reason(error: RagstoneError) -> str:
-    if isinstance(error, DeadlineExceeded):
-        return "timeout"
-    return "model_mismatch" if isinstance(error, ModelMismatch) else "failed"

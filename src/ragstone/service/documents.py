@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from uuid6 import uuid7
 
 from ragstone.deadline import Deadline
-from ragstone.errors import ChunkNotFound, CollectionNotFound, DocumentNotFound, InvalidRequest
-from ragstone.ingest.pipeline import IngestPipeline, IngestRequest
+from ragstone.errors import ChunkNotFound, DocumentNotFound, InvalidRequest
+from ragstone.ingest.normalise import require_unicode
+from ragstone.ingest.pipeline import IngestPipeline
+from ragstone.ingest.request import IngestRequest
+from ragstone.service.pages import DocumentPage, check_limit, read_cursor
 from ragstone.store.collections import (
-    create_collection,
-    list_collections,
-    remove_collection,
     require_collection,
 )
 from ragstone.store.documents import (
-    blob_names,
     edit_document,
     find_by_id,
     get_document,
@@ -30,8 +27,6 @@ from ragstone.store.passages import find_chunk, read_passage
 from ragstone.telemetry.stages import StageTimer
 from ragstone.types import (
     LOCAL_OWNER,
-    ChunkingSpec,
-    Collection,
     Document,
     DocumentId,
     Filter,
@@ -47,16 +42,7 @@ if TYPE_CHECKING:
     from ragstone.store.database import Database
     from ragstone.telemetry.metrics import Metrics
 
-LARGEST_PAGE = 200
 LARGEST_PASSAGE = 100_000
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentPage:
-    """Documents in the order they came in; `next_cursor` is None on the last page."""
-
-    documents: tuple[Document, ...]
-    next_cursor: str | None
 
 
 class DocumentService:
@@ -76,10 +62,13 @@ class DocumentService:
         Raises:
             DocumentRejected: it cannot be taken in; nothing was stored.
             DocumentNotFound: `request.document_id` names no live document.
+            InvalidRequest: a title, source or name that is not Unicode text.
         """
+        require_unicode(request.title, request.source, request.file.name)
         timer = StageTimer("ingest", self._metrics.observe_stage)
         written = await self._pipeline.run(request, deadline, timer)
         self._metrics.documents_written.labels(written.status).inc()
+        self._metrics.chunks_embedded.inc(written.embedded_count)
         return written
 
     async def edit(
@@ -166,9 +155,8 @@ class DocumentService:
             InvalidRequest: a cursor that this server did not give, or a limit out of range.
             CollectionNotFound: there is no such collection.
         """
-        if not 1 <= limit <= LARGEST_PAGE:
-            raise InvalidRequest(f"limit is {limit}; it must lie between 1 and {LARGEST_PAGE}.", limit=limit)
-        after = _after(cursor)
+        after = read_cursor(cursor)
+        check_limit(limit)
         async with self._database.read() as connection:
             found = None
             if collection is not None:
@@ -218,51 +206,6 @@ class DocumentService:
         span = Span(max(0, chunk.span.start - context_chars), chunk.span.end + context_chars)
         return await self.read(chunk.document_id, span, principal)
 
-    async def collections(self, principal: Principal = LOCAL_OWNER) -> Sequence[Collection]:
-        """The tenant's collections with counts, by name."""
-        async with self._database.read() as connection:
-            return await list_collections(connection, principal.tenant_id)
-
-    async def collection(self, name: str, principal: Principal = LOCAL_OWNER) -> Collection:
-        """One collection with counts.
-
-        Raises:
-            CollectionNotFound: there is no such collection.
-        """
-        found = {collection.name: collection for collection in await self.collections(principal)}
-        if name not in found:
-            raise CollectionNotFound(name, tuple(found))
-        return found[name]
-
-    async def create_collection(
-        self,
-        name: str,
-        language: str = "en",
-        chunking: ChunkingSpec | None = None,
-        principal: Principal = LOCAL_OWNER,
-    ) -> Collection:
-        """Make a collection, or return the one that has the name (its settings stay as they are)."""
-        planned = self._pipeline.new_collection(principal, name, language, chunking)
-        async with self._writer.change() as change:
-            made = await create_collection(change.connection, planned)
-            if made.id == planned.id:
-                change.collections[made.id] = "created"
-        return replace(made, version=change.version or made.version)
-
-    async def remove_collection(self, name: str, principal: Principal = LOCAL_OWNER) -> int:
-        """Remove a collection with all its documents; the corpus version after it.
-
-        Raises:
-            CollectionNotFound: there is no such collection.
-        """
-        async with self._writer.change() as change:
-            found = await require_collection(change.connection, principal.tenant_id, name)
-            blobs = await blob_names(change.connection, found.id)
-            await remove_collection(change.connection, found.id)
-            change.collections[found.id] = "dropped"
-        await self.drop_originals(blobs)
-        return change.version
-
     async def drop_originals(self, names: set[str]) -> None:
         """Remove those of these originals that no document and no unfinished job names any more."""
         for name in sorted(names):
@@ -272,13 +215,3 @@ class DocumentService:
 def new_document_id() -> DocumentId:
     """An id for a document that is yet to come."""
     return DocumentId(str(uuid7()))
-
-
-def _after(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    if not cursor.isdecimal():
-        raise InvalidRequest(
-            f"{cursor!r} is not a cursor; use the next_cursor of the page before.", cursor=cursor
-        )
-    return int(cursor)

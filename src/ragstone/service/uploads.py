@@ -13,7 +13,7 @@ from uuid6 import uuid7
 
 from ragstone.deadline import Deadline
 from ragstone.errors import RagstoneError
-from ragstone.ingest.pipeline import IngestRequest
+from ragstone.ingest.request import IngestRequest
 from ragstone.store.jobs import LEASE_S, create_job, finish_job, get_job, renew_leases, take_abandoned_jobs
 from ragstone.types import DocumentId, Job, JobId, Metadata, Principal, RawFile, TenantId, Written
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
 
 HTTP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 STAGE_BUCKETS = (
@@ -23,6 +26,22 @@ STAGE_BUCKETS = (
     5.0,
     30.0,
 )
+
+
+class _QueryEmbeddings:
+    """Reads the cache's own counts instead of counting beside it."""
+
+    def __init__(self, read: Callable[[], tuple[int, int]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        hits, misses = self._read()
+        family = CounterMetricFamily(
+            "ragstone_query_embeddings", "Query embeddings by where they came from.", labels=("source",)
+        )
+        family.add_metric(("cache",), hits)
+        family.add_metric(("model",), misses)
+        yield family
 
 
 class Metrics:
@@ -74,18 +93,16 @@ class Metrics:
             "Version that the indexes of this process have applied.",
             registry=self.registry,
         )
-        self.query_embeddings = Counter(
-            "ragstone_query_embeddings",
-            "Query embeddings asked for, by where they came from.",
-            ("source",),
-            registry=self.registry,
-        )
         self.generated_tokens = Counter(
             "ragstone_generator_tokens",
             "Tokens as the generator reports them.",
             ("kind",),
             registry=self.registry,
         )
+
+    def watch_query_embeddings(self, read: Callable[[], tuple[int, int]]) -> None:
+        """Expose the cache of query embeddings: `read` gives its hits and misses at each scrape."""
+        self.registry.register(_QueryEmbeddings(read))
 
     def observe_stage(self, operation: str, stage: str, seconds: float) -> None:
         """The sink of stage timers."""

@@ -107,7 +107,7 @@ class LocalBackend:
 
     async def add(self, added: AddFile) -> Wire:
         """Take one file in."""
-        from ragstone.ingest.pipeline import IngestRequest
+        from ragstone.ingest.request import IngestRequest
 
         request = IngestRequest(
             file=added.file,
@@ -155,17 +155,15 @@ class LocalBackend:
 
     async def collections(self) -> Wire:
         """Every collection."""
-        return {
-            "collections": [wire.collection(found) for found in await self._engine.documents.collections()]
-        }
+        return {"collections": [wire.collection(found) for found in await self._engine.collections.list()]}
 
     async def create_collection(self, name: str, language: str) -> Wire:
         """Make a collection."""
-        return wire.collection(await self._engine.documents.create_collection(name, language))
+        return wire.collection(await self._engine.collections.create(name, language))
 
     async def remove_collection(self, name: str) -> Wire:
         """Remove a collection."""
-        return {"removed": name, "corpus_version": await self._engine.documents.remove_collection(name)}
+        return {"removed": name, "corpus_version": await self._engine.collections.remove(name)}
 
     def _request(self, question: Question) -> AnswerRequest:
         return AnswerRequest(

@@ -17,7 +17,7 @@ from ragstone.entrypoints.http.schemas import AddText, CreateCollection, EditDoc
 from ragstone.entrypoints.http.uploads import Upload, read_json, read_upload
 from ragstone.entrypoints.requests import read_filter, read_metadata
 from ragstone.errors import InvalidRequest, RagstoneError
-from ragstone.ingest.pipeline import IngestRequest, inline_file
+from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine
 from ragstone.service.uploads import Accepted
 from ragstone.types import (
@@ -138,9 +138,7 @@ async def get_job(engine: EngineOf, job_id: str) -> Response:
 @router.get("/collections", summary="List collections", tags=["collections"])
 async def list_collections(engine: EngineOf) -> Response:
     """Every collection with its counts."""
-    return respond(
-        {"collections": [wire.collection(found) for found in await engine.documents.collections()]}
-    )
+    return respond({"collections": [wire.collection(found) for found in await engine.collections.list()]})
 
 
 @router.post("/collections", status_code=201, summary="Create a collection", tags=["collections"])
@@ -151,20 +149,20 @@ async def create_collection(engine: EngineOf, body: CreateCollection) -> Respons
         ingest.chunk_max_tokens if body.chunk_max_tokens is None else body.chunk_max_tokens,
         ingest.chunk_overlap_tokens if body.chunk_overlap_tokens is None else body.chunk_overlap_tokens,
     )
-    made = await engine.documents.create_collection(body.name, body.language, chunking)
+    made = await engine.collections.create(body.name, body.language, chunking)
     return respond(wire.collection(made), HTTPStatus.CREATED)
 
 
 @router.get("/collections/{name}", summary="Get a collection", tags=["collections"])
 async def get_collection(engine: EngineOf, name: str) -> Response:
     """One collection with its counts."""
-    return respond(wire.collection(await engine.documents.collection(name)))
+    return respond(wire.collection(await engine.collections.get(name)))
 
 
 @router.delete("/collections/{name}", summary="Remove a collection", tags=["collections"])
 async def remove_collection(engine: EngineOf, name: str) -> Response:
     """Remove a collection with all its documents."""
-    return respond({"removed": name, "corpus_version": await engine.documents.remove_collection(name)})
+    return respond({"removed": name, "corpus_version": await engine.collections.remove(name)})
 
 
 async def _add_text(

@@ -10,6 +10,7 @@ WRITTEN: Final = {
     "id": "0192f0c4-6a6e-7cc1-9d2e-3f1f5a0c9b11",
     "version": 1,
     "chunk_count": 1,
+    "embedded_count": 1,
     "collection": "default",
     "corpus_version": 12,
     "status": "added",

@@ -19,7 +19,7 @@ from ragstone.deadline import Deadline
 from ragstone.entrypoints import wire
 from ragstone.entrypoints.requests import read_metadata, search_request
 from ragstone.errors import RagstoneError
-from ragstone.ingest.pipeline import IngestRequest, inline_file
+from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine
 from ragstone.types import AnswerRequest, DocumentId, SearchRequest, Span
 
@@ -131,14 +131,14 @@ class Tools:
 
     async def list_collections(self) -> Structured:
         """List the collections with their document and chunk counts."""
-        found = await self._engine.documents.collections()
+        found = await self._engine.collections.list()
         return {"collections": [wire.collection(collection) for collection in found]}
 
     async def collection_stats(
         self, collection: Annotated[str, Field(description="The collection's name.")] = "default"
     ) -> Structured:
         """Tell how large a collection is, and its language, chunking and embedding model."""
-        return wire.collection(await self._engine.documents.collection(collection))
+        return wire.collection(await self._engine.collections.get(collection))
 
     def _request(
         self, query: str, collections: Sequence[str] | None, mode: str, top_k: int, filters: object

@@ -1,0 +1,56 @@
+"""An answer while it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ragstone.answer.cite import citation
+from ragstone.answer.quote import QuotedSentence
+from ragstone.deadline import Deadline
+from ragstone.types import Answer, AnswerId, AnswerMode, AnswerRequest, Citation, SearchResult, Span, Usage
+
+if TYPE_CHECKING:
+    from ragstone.telemetry.stages import StageTimer
+
+
+@dataclass(slots=True)
+class Draft:
+    """An answer while it is made."""
+
+    answer_id: AnswerId
+    request: AnswerRequest
+    deadline: Deadline
+    timer: StageTimer
+    mode: AnswerMode
+    result: SearchResult | None = None
+    text: str = ""
+    citations: list[Citation] = field(default_factory=list)
+    usage: Usage | None = None
+    degraded: list[str] = field(default_factory=list)
+
+    def answer(self, result: SearchResult) -> Answer:
+        """The finished answer."""
+        return Answer(
+            answer_id=self.answer_id,
+            text=self.text,
+            mode=self.mode,
+            citations=tuple(self.citations),
+            hits=result.hits,
+            usage=self.usage,
+            corpus_version=result.corpus_version,
+            degraded=tuple(self.degraded),
+            timings_ms=self.timer.timings_ms(),
+        )
+
+
+def sentence_citation(marker: int, sentence: QuotedSentence) -> Citation:
+    """The citation of a quoted sentence."""
+    start = sentence.span.start - sentence.hit.span.start
+    return citation(marker, sentence.hit, Span(start, start + len(sentence.text)))
+
+
+def quoted(citations: Sequence[Citation]) -> str:
+    """One quote per line, white space folded for reading; the citation keeps the exact characters."""
+    return "\n".join(f"“{' '.join(found.quote.split())}” [{found.marker}]" for found in citations)

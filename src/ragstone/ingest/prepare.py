@@ -1,0 +1,111 @@
+"""parse > chunk > embed: everything about a document that needs no transaction."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+import numpy as np
+from anyio import to_thread
+
+from ragstone.config import IngestSettings
+from ragstone.errors import DocumentRejected, EmptyDocument
+from ragstone.ingest.chunk import chunk, embedding_text
+from ragstone.ingest.request import INLINE_NAME, IngestRequest
+from ragstone.store.documents import NewChunk
+from ragstone.types import ChunkDraft, ChunkingSpec, ParsedDocument, Parser
+
+if TYPE_CHECKING:
+    from ragstone.deadline import Deadline
+    from ragstone.models.ports import Embedder
+    from ragstone.telemetry.stages import StageTimer
+
+LONGEST_MADE_TITLE = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A document ready to be written."""
+
+    parsed: ParsedDocument
+    title: str
+    chunks: Sequence[NewChunk]
+    embedded_count: int
+    """Chunks that had no vector yet."""
+
+
+class Preparation:
+    """Turns files into chunks with vectors."""
+
+    def __init__(self, parser: Parser, embedder: Embedder, settings: IngestSettings) -> None:
+        self._parser = parser
+        self._embedder = embedder
+        self._settings = settings
+
+    async def prepare(
+        self,
+        request: IngestRequest,
+        spec: ChunkingSpec,
+        known: Mapping[bytes, bytes],
+        deadline: Deadline,
+        timer: StageTimer,
+    ) -> Prepared:
+        """Parse, chunk and embed one file; `known` holds vectors by the hash of what was embedded.
+
+        Raises:
+            DocumentRejected: it cannot be read, or makes more chunks than are taken.
+            DeadlineExceeded: the time is used up.
+        """
+        with timer.stage("parse"):
+            parsed = await self._parser.parse(request.file, deadline)
+        deadline.check("chunking")
+        title = request.title or title_of(parsed, request.file.name)
+        with timer.stage("chunk"):
+            drafts = await to_thread.run_sync(self._chunk, parsed, title, spec)
+        self._check_count(len(drafts), request.file.name)
+        deadline.check("embedding")
+        with timer.stage("embed"):
+            chunks, embedded_count = await self._embed(parsed, title, drafts, known)
+        return Prepared(parsed, title, chunks, embedded_count)
+
+    def _chunk(self, parsed: ParsedDocument, title: str, spec: ChunkingSpec) -> list[ChunkDraft]:
+        embedder = self._embedder
+        return chunk(parsed, spec, embedder.tokens, title=title, window_tokens=embedder.max_tokens)
+
+    def _check_count(self, count: int, name: str) -> None:
+        if count == 0:
+            raise EmptyDocument(f"{name!r} holds no readable text.", name=name)
+        limit = self._settings.max_chunks_per_document
+        if count > limit:
+            raise DocumentRejected(
+                f"{name!r} would make {count} chunks; at most {limit} are taken "
+                "(ingest.max_chunks_per_document).",
+                name=name,
+            )
+
+    async def _embed(
+        self, parsed: ParsedDocument, title: str, drafts: Sequence[ChunkDraft], known: Mapping[bytes, bytes]
+    ) -> tuple[list[NewChunk], int]:
+        texts = [embedding_text(title, draft.heading_path, draft.span.of(parsed.text)) for draft in drafts]
+        hashes = [hashlib.sha256(text.encode()).digest() for text in texts]
+        missing = {sha: text for sha, text in zip(hashes, texts, strict=True) if sha not in known}
+        vectors = dict(known)
+        if missing:
+            matrix = await self._embedder.embed_passages(list(missing.values()))
+            rows = np.ascontiguousarray(matrix, dtype="<f4")
+            vectors |= {sha: rows[at].tobytes() for at, sha in enumerate(missing)}
+        chunks = [NewChunk(draft, sha, vectors[sha]) for draft, sha in zip(drafts, hashes, strict=True)]
+        return chunks, len(missing)
+
+
+def title_of(parsed: ParsedDocument, name: str) -> str:
+    """The document's own title; for inline text without one, how it begins."""
+    if name != INLINE_NAME:
+        return parsed.title or PurePath(name).name or name
+    if parsed.title and parsed.title != INLINE_NAME:
+        return parsed.title
+    first_line = next((line.strip() for line in parsed.text.splitlines() if line.strip()), name)
+    return first_line if len(first_line) <= LONGEST_MADE_TITLE else f"{first_line[: LONGEST_MADE_TITLE - 1]}…"

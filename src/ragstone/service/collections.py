@@ -1,0 +1,80 @@
+"""Collections: list, create, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ragstone.errors import CollectionNotFound
+from ragstone.store.collections import (
+    create_collection,
+    list_collections,
+    remove_collection,
+    require_collection,
+)
+from ragstone.store.documents import blob_names
+from ragstone.types import LOCAL_OWNER, ChunkingSpec, Collection, Principal
+
+if TYPE_CHECKING:
+    from ragstone.ingest.pipeline import IngestPipeline
+    from ragstone.ingest.write import Writer
+    from ragstone.service.documents import DocumentService
+    from ragstone.store.database import Database
+
+
+class CollectionService:
+    """Everything about collections."""
+
+    def __init__(
+        self, database: Database, writer: Writer, pipeline: IngestPipeline, documents: DocumentService
+    ) -> None:
+        self._database = database
+        self._writer = writer
+        self._pipeline = pipeline
+        self._documents = documents
+
+    async def list(self, principal: Principal = LOCAL_OWNER) -> Sequence[Collection]:
+        """The tenant's collections with counts, by name."""
+        async with self._database.read() as connection:
+            return await list_collections(connection, principal.tenant_id)
+
+    async def get(self, name: str, principal: Principal = LOCAL_OWNER) -> Collection:
+        """One collection with counts.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
+        found = {collection.name: collection for collection in await self.list(principal)}
+        if name not in found:
+            raise CollectionNotFound(name, tuple(found))
+        return found[name]
+
+    async def create(
+        self,
+        name: str,
+        language: str = "en",
+        chunking: ChunkingSpec | None = None,
+        principal: Principal = LOCAL_OWNER,
+    ) -> Collection:
+        """Make a collection, or return the one that has the name (its settings stay as they are)."""
+        planned = self._pipeline.new_collection(principal, name, language, chunking)
+        async with self._writer.change() as change:
+            made = await create_collection(change.connection, planned)
+            if made.id == planned.id:
+                change.collections[made.id] = "created"
+        return replace(made, version=change.version or made.version)
+
+    async def remove(self, name: str, principal: Principal = LOCAL_OWNER) -> int:
+        """Remove a collection with all its documents; the corpus version after it.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+        """
+        async with self._writer.change() as change:
+            found = await require_collection(change.connection, principal.tenant_id, name)
+            blobs = await blob_names(change.connection, found.id)
+            await remove_collection(change.connection, found.id)
+            change.collections[found.id] = "dropped"
+        await self._documents.drop_originals(blobs)
+        return change.version

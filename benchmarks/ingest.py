@@ -46,7 +46,8 @@ async def add_all(engine: Engine, files: Sequence[FoundFile]) -> tuple[int, dict
             try:
                 file = await asyncio.to_thread(read, found, engine.settings.ingest.max_file_bytes)
                 request = IngestRequest(file, source=str(found.name))
-                chunk_count += (await engine.documents.add(request, Deadline.after(120))).chunk_count
+                written = await engine.documents.add(request, Deadline.after(120))
+                chunk_count += written.chunk_count
             except RagstoneError as error:
                 failures[found.name] = f"{error.code}: {error.message}"
 
@@ -116,6 +117,10 @@ async def measure(files: Sequence[FoundFile], documents: Sequence[FoundFile]) ->
     }
 
 
+def smallest(files: Sequence[FoundFile], count: int) -> list[FoundFile]:
+    return sorted(files, key=lambda found: found.path.stat().st_size)[:count]
+
+
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--step", type=int, default=25, help="every N-th of the Markdown files")
@@ -124,7 +129,7 @@ def main() -> None:
     files = list(walk([data_folder("files")]))
     documents = list(walk([data_folder("docs")]))[:: options.step]
     if options.quick:
-        files, documents = files[:4], documents[:6]
+        files, documents = smallest(files, 3), smallest(documents, 12)
     figures = asyncio.run(measure(files, documents))
     table = Table("figure", "value", title="Ingest")
     for key, value in figures.items():

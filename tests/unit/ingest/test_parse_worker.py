@@ -7,15 +7,19 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import msgspec
 import pytest
 from tests.fixtures.parsing import small_files
 
 from ragstone.ingest.extraction import Begun, Engine, Extraction, ParseRequest, Rejection, Reply, Walls
+from ragstone.ingest.limits import ParsingLimits
+from ragstone.ingest.sniff import sniff
 
 LENGTH = struct.Struct(">Q")
 LIMIT_S = 120
+READ_BY_OCR = ("jpg", "png")
 MEMORY_BYTES = 2048 * 2**20
 WORDS: Mapping[str, tuple[str, bytes, str]] = {
     "pdf": (
@@ -99,3 +103,29 @@ def replies_in(output: bytes) -> Iterable[Reply]:
         at += LENGTH.size
         yield decoder.decode(output[at : at + size])
         at += size
+
+
+def test_real_files_of_every_format_are_read(data_folder: Path) -> None:
+    """The smallest file of each format gives text, from one process."""
+    smallest = {
+        folder.name: min(
+            (path for path in folder.iterdir() if path.is_file()), key=lambda path: path.stat().st_size
+        )
+        for folder in sorted((data_folder / "files").iterdir())
+        if folder.is_dir()
+    }
+    tessdata = ParsingLimits().find_tessdata()
+    requests = [
+        ParseRequest(content, path.name, sniff(content, path.name).media_type, tessdata=tessdata)
+        for path in smallest.values()
+        for content in [path.read_bytes()]
+    ]
+
+    answers = [reply for reply in run_worker(requests)[1:] if not isinstance(reply, Begun)]
+
+    refused = {
+        name: answer.message
+        for name, answer in zip(smallest, answers, strict=True)
+        if isinstance(answer, Rejection) and (name not in READ_BY_OCR or tessdata)
+    }
+    assert refused == {}

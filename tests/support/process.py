@@ -70,6 +70,9 @@ class Server:
         """kill -9, and wait until the process is gone."""
         self.process.kill()
         self.process.wait(STOP_LIMIT_S)
+        self.client.close()
+        if self.process.stderr is not None:
+            self.process.stderr.close()
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""

@@ -1,0 +1,22 @@
+"""Waiting for what another process does, always with an end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+PAUSE_S = 0.05
+
+
+def wait_until(look: Callable[[], T | None], limit_s: float) -> T:
+    """What `look` returns as soon as it is not None."""
+    give_up_at = time.monotonic() + limit_s
+    while time.monotonic() < give_up_at:
+        if (found := look()) is not None:
+            return found
+        threading.Event().wait(PAUSE_S)
+    raise TimeoutError(f"nothing happened within {limit_s:g} s")

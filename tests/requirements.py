@@ -31,6 +31,7 @@ DONE: Mapping[str, str] = MappingProxyType(
         "RET-04": "Hybrid by default; fusion by scores or by reciprocal ranks (k = 60), weights per query.",
         "RET-07": "Metadata filters hold in both legs.",
         "RET-08": "Several collections are searched at once.",
+        "SEC-09": "The server listens on loopback only, as there are no secrets yet that could guard more.",
     }
 )
 

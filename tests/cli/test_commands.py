@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from tests.cli.conftest import Filled
+from tests.requirements import verifies
 from tests.support.process import Finished, run_command
 
 Wire = dict[str, object]
@@ -77,6 +78,7 @@ def test_search_obeys_mode_top_k_and_filter(filled: Filled) -> None:
     assert (len(hits(same_year)) > 0, hits(other_year)) == (True, [])
 
 
+@verifies("GEN-02", "GEN-04")
 def test_ask_quotes_with_page_and_section_and_says_that_it_quotes(filled: Filled) -> None:
     """Without a generator the answer is the best sentences, each with file, page or section, and said so."""
     done = run_command("ask", "When does the library open?", home=filled.home)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.congruence.conftest import Doors
 from tests.congruence.test_doors import call_tool, events
+from tests.requirements import verifies
 from tests.support.process import run_command
 
 WORDS = (
@@ -36,6 +37,7 @@ texts = st.lists(sentences, min_size=1, max_size=40).map(
 )
 
 
+@verifies("GEN-04")
 @given(
     text=texts, asked=st.sampled_from(("harbour ferry", "Größe 図書館", "C# ISSUE-12 snake_case", "🌷 ete"))
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import httpx2
 import pytest
@@ -151,6 +152,23 @@ def test_an_accepted_upload_survives_a_kill(ledger: Ledger) -> None:
     ledger.acknowledged[str(job["document_id"])] = text
     ledger.assert_whole()
     assert ledger.check() == 0
+
+
+def test_an_accepted_upload_that_fails_leaves_nothing(ledger: Ledger) -> None:
+    """A broken file that was answered with 202 ends as a failed job with its reason, and its bytes go."""
+    form = {"collection": COLLECTION, "source": "broken.pdf", "wait_s": "0"}
+    files = {"file": ("broken.pdf", b"%PDF-1.4 and no more", "application/pdf")}
+    accepted = ledger.client.post("/v1/documents", data=form, files=files)
+    assert accepted.status_code == 202, accepted.text
+
+    job = wait_for_job(ledger, accepted.json()["job_id"])
+
+    assert job["state"] == "failed"
+    assert cast("dict[str, str]", job["error"])["code"] == "broken_document"
+    assert "broken.pdf" not in ledger.documents_by_source()
+    assert ledger.stop() == 0
+    assert ledger.check() == 0
+    ledger.restart()
 
 
 class Change:

@@ -199,10 +199,11 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True)
 class LegScore:
-    """Rank (from 1) and raw score of a chunk in one leg: BM25 (unbounded) or cosine (-1..1)."""
+    """Rank (from 1), raw score and share of a chunk in one leg; see `Candidate`."""
 
     rank: int
     score: float
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,10 @@ class Candidate:
 
     key: ChunkKey
     score: float
+    """BM25 (unbounded) or cosine (-1..1)."""
+    share: float
+    """The score on a scale of its own, 0..1, on which legs and collections compare: BM25 as the share of the
+    most that the question could reach, cosine as it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,17 +114,18 @@ def filtered(server: Server) -> str:
 
 
 def test_scores_explain_the_ranking(client: httpx2.Client, mixed: str) -> None:
-    """With explain each hit shows rank and score in each leg, and the fusion follows from the scores."""
+    """With explain each hit shows rank, score and share in each leg; the fused score is the mean share."""
     found = hits(client, mixed, "broken login", explain=True)
-    legs = [(leg, hit["scores"][leg]) for hit in found for leg in ("lexical", "dense")]  # type: ignore[index]
-    best = {leg: max(said["score"] for name, said in legs if name == leg and said) for leg, _ in legs}
 
+    assert found[0]["title"] == "ISSUE-1234"
     for hit in found:
         scores = hit["scores"]
         assert isinstance(scores, dict)
-        shares = [max(0, scores[leg]["score"] / best[leg]) if scores[leg] else 0 for leg in best]
-        assert scores["fused"] == pytest.approx(sum(shares) / 2)
-    assert [hit["score"] for hit in found] == sorted((hit["score"] for hit in found), reverse=True)  # type: ignore[type-var]
+        shares = [scores[leg]["share"] if scores[leg] else 0.0 for leg in ("lexical", "dense")]
+        assert all(0 <= share <= 1 for share in shares)
+        assert hit["score"] == scores["fused"] == pytest.approx(sum(shares) / 2)
+    fused = [float(str(hit["score"])) for hit in found]
+    assert fused == sorted(fused, reverse=True)
 
 
 def test_weights_move_the_ranking(client: httpx2.Client, mixed: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +11,7 @@ from ragstone.search.fuse import fuse, interleave
 from ragstone.types import Candidate, ChunkKey, Weights
 
 legs = st.lists(st.integers(1, 30), unique=True, max_size=15).map(
-    lambda keys: [Candidate(ChunkKey(key), 100.0 - at) for at, key in enumerate(keys)]
+    lambda keys: [Candidate(ChunkKey(key), 100.0 - at, 1.0 - at / 20) for at, key in enumerate(keys)]
 )
 weights = st.builds(Weights, st.floats(0, 100), st.floats(0, 100))
 depths = st.integers(1, 200)
@@ -29,7 +31,7 @@ def test_every_candidate_comes_once_in_a_total_order(
     for key, scores in fused:
         for leg, place in ((lexical, scores.lexical), (dense, scores.dense)):
             assert (place is None) == all(candidate.key != key for candidate in leg)
-            assert place is None or leg[place.rank - 1] == Candidate(key, place.score)
+            assert place is None or (leg[place.rank - 1].key, leg[place.rank - 1].score) == (key, place.score)
 
 
 @given(lexical=legs, dense=legs, weights=weights, depth=depths)
@@ -51,7 +53,7 @@ def test_a_better_place_never_lowers_a_score(
     if at + 1 >= len(leg):
         return
     worse, better = leg[at + 1], leg[at]
-    swapped = [Candidate(worse.key, better.score), Candidate(better.key, worse.score)]
+    swapped = [replace(better, key=worse.key), replace(worse, key=better.key)]
     moved = [*leg[:at], *swapped, *leg[at + 2 :]]
 
     before, after = dict(fuse(leg, other, weights, depth)), dict(fuse(moved, other, weights, depth))
@@ -63,7 +65,7 @@ def test_a_better_place_never_lowers_a_score(
 def test_interleaving_goes_by_rank(found: list[list[Candidate]], limit: int) -> None:
     """The n-th of every collection come before the (n+1)-th of any; at most `limit`, nothing invented."""
     apart = [
-        [Candidate(ChunkKey(candidate.key + 100 * at), candidate.score) for candidate in leg]
+        [replace(candidate, key=ChunkKey(candidate.key + 100 * at)) for candidate in leg]
         for at, leg in enumerate(found)
     ]
     ranks = {candidate.key: rank for leg in apart for rank, candidate in enumerate(leg)}

@@ -248,7 +248,7 @@ def _scores(scores: ScoreBreakdown) -> Wire:
 
 
 def _leg(score: LegScore | None) -> Wire | None:
-    return None if score is None else {"rank": score.rank, "score": score.score}
+    return None if score is None else {"rank": score.rank, "score": score.score, "share": score.share}
 
 
 def _usage(result: Answer) -> Wire | None:

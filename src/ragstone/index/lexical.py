@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import tantivy
 
 from ragstone.errors import IndexFailed
-from ragstone.index.analysis import EXACT, STEMMED, Analysis, prepare
+from ragstone.index.analysis import EXACT, STEMMED, Analysis, QueryTerms, prepare
 from ragstone.types import Candidate, ChunkKey, DocumentKey
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from ragstone.store.passages import IndexedChunk
 
 KEY, DOCUMENT = "key", "document"
+TANTIVY_K1 = 1.2
+"""Tantivy's own constant of BM25; it cannot be set."""
 EXACT_BOOST = 0.3
 """An identifier matched whole counts besides its stemmed parts, which carry the ranking of prose."""
 
@@ -79,14 +82,16 @@ class TantivyIndex:
     def search(self, query: str, limit: int, allowed: AbstractSet[int] | None) -> list[Candidate]:
         """Up to `limit` chunks, best BM25 first, ties by key; `allowed` holds document keys."""
         with _translated(self._folder):
-            parsed = self._query(query, allowed)
+            terms = self._analysis.terms(query)
+            parsed = self._query(terms, allowed)
             if parsed is None or limit < 1:
                 return []
             searcher = self._searcher
             found = searcher.search(parsed, limit, count=False).hits
             keys = searcher.fast_field_values(KEY, [address for _, address in found])
+            reach = _reach(searcher, terms) if found else 1.0
         ranked = [
-            Candidate(ChunkKey(int(key or 0)), float(score))
+            Candidate(ChunkKey(int(key or 0)), float(score), min(1.0, float(score) / reach))
             for key, (score, _) in zip(keys, found, strict=True)
         ]
         return sorted(ranked, key=lambda candidate: (-candidate.score, candidate.key))
@@ -106,8 +111,7 @@ class TantivyIndex:
         with _translated(self._folder):
             self._writer.wait_merging_threads()
 
-    def _query(self, query: str, allowed: AbstractSet[int] | None) -> tantivy.Query | None:
-        terms = self._analysis.terms(query)
+    def _query(self, terms: QueryTerms, allowed: AbstractSet[int] | None) -> tantivy.Query | None:
         parts = [_term(self._schema, STEMMED, term, 1.0) for term in terms.stemmed]
         parts += [_term(self._schema, EXACT, term, EXACT_BOOST) for term in terms.exact]
         if not parts:
@@ -140,6 +144,18 @@ def _entry(chunk: IndexedChunk) -> tantivy.Document:
     entry.add_text(EXACT, text)
     entry.add_text(STEMMED, text)
     return entry
+
+
+def _reach(searcher: tantivy.Searcher, terms: QueryTerms) -> float:
+    """The BM25 that no chunk exceeds for these terms: each as frequent as can be, in the shortest text."""
+    weights = ((STEMMED, terms.stemmed, 1.0), (EXACT, terms.exact, EXACT_BOOST))
+    total = searcher.num_docs
+    reach = 0.0
+    for field, words, boost in weights:
+        for word in words:
+            frequency = min(searcher.doc_freq(field, word), total)
+            reach += boost * math.log(1 + (total - frequency + 0.5) / (frequency + 0.5)) * (TANTIVY_K1 + 1)
+    return max(reach, 1e-6)
 
 
 def _term(schema: tantivy.Schema, field: str, term: str, boost: float) -> tantivy.Query:

@@ -148,4 +148,7 @@ def _best(scores: npt.NDArray[np.float32], keys: Keys, limit: int) -> list[Candi
     else:
         chosen = np.arange(len(scores))
     order = chosen[np.lexsort((keys[chosen], -scores[chosen]))][:limit]
-    return [Candidate(ChunkKey(int(keys[at])), float(scores[at])) for at in order]
+    return [
+        Candidate(ChunkKey(int(keys[at])), float(scores[at]), min(1.0, max(0.0, float(scores[at]))))
+        for at in order
+    ]

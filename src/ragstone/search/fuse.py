@@ -11,14 +11,14 @@ Leg = Sequence[Candidate]
 
 
 def fuse(lexical: Leg, dense: Leg, weights: Weights, depth: int) -> list[tuple[ChunkKey, ScoreBreakdown]]:
-    """Rank candidates by the weighted mean of their shares of each leg's best score, best first, ties by key.
+    """Rank candidates by the weighted mean of their shares in both legs (0..1), best first, ties by key.
 
-    The result lies in 0..1. A chunk that one leg did not return counts there as the last one that it did
-    return, which it cannot have beaten; as nothing when the leg gave fewer than the `depth` asked for, since
-    then it found no word of the question in the chunk.
+    A chunk that one leg did not return counts there as the last one that it did return, which it cannot have
+    beaten; as nothing when the leg gave fewer than the `depth` asked for, since then it found no word of the
+    question in the chunk.
 
     Source: Bruch, Gai and Ingber, "An analysis of fusion functions for hybrid retrieval", TOIS 2023: a convex
-    combination of normalised scores beats reciprocal rank fusion, which forgets by how much a chunk leads.
+    combination of scores, each scaled by what it can reach in theory, beats reciprocal rank fusion.
     """
     lexical_scores, dense_scores = _ranked(lexical), _ranked(dense)
     lexical_shares, dense_shares = _shares(lexical), _shares(dense)
@@ -50,28 +50,23 @@ def fuse_ranks(lexical: Leg, dense: Leg, weights: Weights, k: int) -> list[tuple
 
 
 def interleave(legs: Sequence[Leg], limit: int) -> list[Candidate]:
-    """One leg over several collections: merged by rank, ties by score, then key; at most `limit`."""
+    """One leg over several collections: merged by rank, ties by share, then key; at most `limit`."""
     if len(legs) == 1:
         return list(legs[0][:limit])
     ranked = [(rank, candidate) for leg in legs for rank, candidate in enumerate(leg)]
-    ranked.sort(key=lambda pair: (pair[0], -pair[1].score, pair[1].key))
+    ranked.sort(key=lambda pair: (pair[0], -pair[1].share, pair[1].key))
     return [candidate for _, candidate in ranked[:limit]]
 
 
-def as_shares(leg: Leg) -> list[Candidate]:
-    """The leg with shares of its best score, 0..1: what compares across collections' term statistics."""
-    shares = _shares(leg)
-    return [Candidate(candidate.key, shares[candidate.key]) for candidate in leg]
-
-
 def _ranked(leg: Leg) -> Mapping[ChunkKey, LegScore]:
-    return {candidate.key: LegScore(rank, candidate.score) for rank, candidate in enumerate(leg, start=1)}
+    return {
+        candidate.key: LegScore(rank, candidate.score, candidate.share)
+        for rank, candidate in enumerate(leg, start=1)
+    }
 
 
 def _shares(leg: Leg) -> Mapping[ChunkKey, float]:
-    """Each score as a share of the best one, 0..1; a cosine below zero is no likeness at all."""
-    best = max((candidate.score for candidate in leg), default=0.0)
-    return {candidate.key: max(0.0, candidate.score / best) if best > 0 else 0.0 for candidate in leg}
+    return {candidate.key: candidate.share for candidate in leg}
 
 
 def _floor(shares: Mapping[ChunkKey, float], depth: int) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ragstone.errors import DeadlineExceeded, DependencyFailed, ModelMismatch, Overloaded, RagstoneError
-from ragstone.search.fuse import as_shares, interleave
+from ragstone.search.fuse import interleave
 from ragstone.types import Candidate, Collection, CollectionId, SearchRequest, Vector, Weights
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Legs:
             )
             for collection in plan.collections
         ]
-        return interleave(legs if len(legs) == 1 else [as_shares(leg) for leg in legs], plan.depth)
+        return interleave(legs, plan.depth)
 
     async def _dense(self, plan: Plan, deadline: Deadline, timer: StageTimer) -> list[Candidate]:
         with timer.stage("embed_query"):

@@ -6,19 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ragstone.search.fuse import as_shares, fuse, interleave
+from ragstone.search.fuse import fuse, fuse_ranks, interleave
 from ragstone.types import Candidate, ChunkKey, Weights
 
-legs = st.dictionaries(st.integers(1, 40), st.floats(-1, 50), max_size=20).map(
+legs = st.dictionaries(st.integers(1, 40), st.floats(0, 1), max_size=20).map(
     lambda scores: sorted(
-        (Candidate(ChunkKey(key), score) for key, score in scores.items()), key=lambda found: -found.score
+        (Candidate(ChunkKey(key), score, score) for key, score in scores.items()),
+        key=lambda found: -found.score,
     )
 )
 
 
 def leg(**scores: float) -> list[Candidate]:
-    """Candidates named `k1`, `k2`, ... with their scores."""
-    return [Candidate(ChunkKey(int(name[1:])), score) for name, score in scores.items()]
+    """Candidates named `k1`, `k2`, ... with their shares."""
+    return [Candidate(ChunkKey(int(name[1:])), 10 * share, share) for name, share in scores.items()]
 
 
 @settings(max_examples=200, deadline=None)
@@ -50,28 +51,43 @@ def test_a_leg_alone_keeps_its_order(dense: list[Candidate]) -> None:
 
 def test_a_clear_lead_in_one_leg_outweighs_a_narrow_one_in_the_other() -> None:
     """Ranks would call this a tie: by score the lexical leg is sure and the dense one is not."""
-    fused = fuse(leg(k1=20.0, k2=5.0), leg(k2=0.61, k1=0.60), Weights(), 10)
+    fused = fuse(leg(k1=0.8, k2=0.2), leg(k2=0.61, k1=0.60), Weights(), 10)
 
     assert [key for key, _ in fused] == [1, 2]
 
 
+def test_a_leg_that_matched_little_of_the_question_has_little_say() -> None:
+    """The best lexical chunk holds a tenth of what the question asks for; the dense leg decides."""
+    fused = fuse(leg(k1=0.10, k2=0.05), leg(k2=0.70, k1=0.55), Weights(), 10)
+
+    assert [key for key, _ in fused] == [2, 1]
+
+
 def test_a_chunk_beyond_a_full_leg_counts_as_the_last_one_in_it() -> None:
     """It was cut off, not judged worthless; it cannot be better than the last one."""
-    fused = dict(fuse(leg(k1=10.0, k2=8.0), leg(k3=0.5, k1=0.4), Weights(), 2))
+    fused = dict(fuse(leg(k1=0.5, k2=0.4), leg(k3=0.5, k1=0.4), Weights(), 2))
 
-    assert fused[ChunkKey(3)].fused == pytest.approx((0.8 + 1.0) / 2)
+    assert fused[ChunkKey(3)].fused == pytest.approx((0.4 + 0.5) / 2)
     assert fused[ChunkKey(3)].lexical is None
 
 
 def test_a_chunk_that_a_leg_did_not_match_counts_as_nothing_there() -> None:
     """A leg that gave fewer than it was asked for has looked at everything."""
-    fused = dict(fuse(leg(k1=10.0), leg(k3=0.5, k1=0.4), Weights(), 100))
+    fused = dict(fuse(leg(k1=0.5), leg(k3=0.5, k1=0.4), Weights(), 100))
 
-    assert fused[ChunkKey(3)].fused == pytest.approx(0.5)
+    assert fused[ChunkKey(3)].fused == pytest.approx(0.25)
 
 
-def test_collections_are_merged_by_rank_with_comparable_shares() -> None:
-    """A collection with larger BM25 scores does not push the other one away."""
-    merged = interleave([as_shares(leg(k1=40.0, k2=30.0)), as_shares(leg(k3=4.0, k4=2.0))], 3)
+def test_collections_are_merged_by_rank() -> None:
+    """The first of each collection, then the second; at one rank the larger share."""
+    merged = interleave([leg(k1=0.4, k2=0.3), leg(k3=0.9, k4=0.2)], 3)
 
-    assert merged == [Candidate(ChunkKey(1), 1.0), Candidate(ChunkKey(3), 1.0), Candidate(ChunkKey(2), 0.75)]
+    assert [found.key for found in merged] == [3, 1, 2]
+
+
+def test_ranks_are_fused_by_their_reciprocals() -> None:
+    """The sum of weight / (k + rank) over the legs."""
+    fused = dict(fuse_ranks(leg(k1=0.9, k2=0.8), leg(k2=0.7), Weights(2.0, 1.0), 60))
+
+    assert fused[ChunkKey(1)].fused == pytest.approx(2 / 61)
+    assert fused[ChunkKey(2)].fused == pytest.approx(2 / 62 + 1 / 61)

@@ -36,15 +36,15 @@ HIT: Final = {
     "title": "Opening hours",
     "source": None,
     "text": "# Opening hours\n\nThe library opens at nine.",
-    "score": 1.0,
+    "score": 0.665,
     "span": {"start": 0, "end": 43},
     "page": None,
     "section": ["Opening hours"],
     "metadata": {"year": 2024},
     "scores": {
-        "lexical": {"rank": 1, "score": 2.4},
-        "dense": {"rank": 1, "score": 0.71},
-        "fused": 1.0,
+        "lexical": {"rank": 1, "score": 2.4, "share": 0.62},
+        "dense": {"rank": 1, "score": 0.71, "share": 0.71},
+        "fused": 0.665,
     },
 }
 

@@ -27,6 +27,7 @@ DONE: Mapping[str, str] = MappingProxyType(
         "ING-23": "Page, section path and exact character span go from the parser to the citation.",
         "ING-25": "Hostile files get a clear error; the server does not notice.",
         "OPS-01": "One command, no service, no account, no download of models.",
+        "OPS-09": "Settings from file, environment and flags; unknown ones refused; origins explained.",
         "RET-03": "Identifiers are found whole, CJK is cut into bigrams, each collection has its language.",
         "RET-04": "Hybrid by default; fusion by scores or by reciprocal ranks (k = 60), weights per query.",
         "RET-07": "Metadata filters hold in both legs.",

@@ -63,11 +63,12 @@ def test_wrong_input_is_refused_with_its_value(
     assert done.stdout == ""
 
 
+@verifies("OPS-09")
 def test_a_port_in_use_is_named(home: Path) -> None:
-    """`serve` on a port where another listens ends with the port and the fix."""
+    """`serve` on a port where another listens ends with the port and the fix; the flag beats the variable."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = run_command("serve", "--port", str(port), home=home)
+        done = run_command("serve", "--port", str(port), home=home, environ={"RAGSTONE_SERVER__PORT": "0"})
 
     assert done.exit_code == USAGE
     assert f"127.0.0.1:{port}" in done.stderr

@@ -139,6 +139,7 @@ def test_collections_are_made_listed_and_removed(home: Path) -> None:
     assert "default" in left.stdout and "briefe" not in left.stdout
 
 
+@verifies("OPS-09")
 def test_config_explain_shows_value_and_origin(home: Path) -> None:
     """File, environment and default are told apart; the environment wins over the file."""
     home.mkdir()
@@ -156,6 +157,7 @@ def test_config_explain_shows_value_and_origin(home: Path) -> None:
     assert "99" in shown.stdout and "RAGSTONE_SEARCH__RRF_K" in shown.stdout
 
 
+@verifies("OPS-09")
 def test_unknown_settings_are_refused_with_the_nearest_name(home: Path) -> None:
     """In the file and in the environment, with the place where it stands; exit code 2."""
     home.mkdir()

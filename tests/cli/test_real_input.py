@@ -62,7 +62,7 @@ def test_every_file_ends_as_it_should(added: tuple[Path, Finished], data_folder:
             assert Path(str(result["path"])).name in error["message"]
 
 
-@verifies("ING-05", "ING-06", "ING-23")
+@verifies("ING-01", "ING-05", "ING-06", "ING-23")
 @pytest.mark.parametrize("name", sorted(GOLDEN))
 def test_golden_phrase_is_found_at_its_place(rag: ragstone.Ragstone, data_folder: Path, name: str) -> None:
     """The phrase is found by search; its exact span resolves, on its page and under its headings."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,8 +75,16 @@ class Model:
             document = held[hit.document_id]
             assert hit.span.of(document.text) == hit.text
             assert dict(hit.metadata) == dict(document.metadata)
+            assert hit.span.end <= len(document.text)
             assert not any(marker in hit.text for marker in self.dead)
+        self.check_disjoint(result)
         assert result.degraded == ()
+
+    def check_disjoint(self, result: SearchResult) -> None:
+        """No two hits of a document share a character: a chunk of an older version would."""
+        places = sorted((hit.document_id, hit.span) for hit in result.hits)
+        for (document_id, span), (next_id, next_span) in itertools.pairwise(places):
+            assert document_id != next_id or span.end <= next_span.start, f"overlapping hits of {document_id}"
 
     def check_complete(self, result: SearchResult, wanted: Held) -> None:
         """A live text that was asked for by its marker is among the hits."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from anyio import to_thread
 from sqlalchemy import create_engine
 from tests.support.corpus import open_store
 
@@ -20,6 +23,16 @@ from ragstone.store.tables import metadata
 
 pytestmark = pytest.mark.anyio
 SETTINGS = StoreSettings()
+LIMIT_S = 5.0
+
+
+@pytest.fixture(autouse=True)
+async def _threads_end() -> AsyncIterator[None]:
+    """The threads of connections that failed to open end before their loop does."""
+    yield
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            await to_thread.run_sync(thread.join, LIMIT_S)
 
 
 async def test_head_is_the_newest_script() -> None:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ragstone import Ragstone
 from ragstone.types import DocumentId, Hit, JsonValue, SearchResult
@@ -27,6 +27,7 @@ SENTENCES = (
     "x = snake_case(1)",
 )
 
+STEPS_BETWEEN_OPENINGS = 12
 IS_LONG = os.environ.get("RAGSTONE_PROFILE") == "nightly"
 LENGTH = settings(
     max_examples=40 if IS_LONG else 5, stateful_step_count=200 if IS_LONG else 40, deadline=None
@@ -99,6 +100,8 @@ class LibraryMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = TemporaryDirectory()
         self.model = Model()
+        self.steps = 0
+        self.opened_at = 0
         self.rag = Ragstone(Path(self.folder.name))
         self.rag.__enter__()
 
@@ -185,9 +188,22 @@ class LibraryMachine(RuleBasedStateMachine):
         for citation in self.rag.ask(f"What about {held.marker}?").citations:
             assert citation.span.of(live[citation.document_id]) == citation.quote
 
+    @invariant()
+    def what_went_is_gone_and_what_came_is_there(self) -> None:
+        """After every step, in one mode after the other: the newest dead text and every live one."""
+        self.steps += 1
+        mode = MODES[self.steps % len(MODES)]
+        if self.model.dead:
+            self.model.check(self.rag.search(max(self.model.dead), mode=mode, top_k=WHOLE_TOP_K))
+        if self.model.live:
+            _, held = self.pick(self.steps)
+            self.model.check_complete(self.rag.search(held.marker, mode=mode, top_k=WHOLE_TOP_K), held)
+
+    @precondition(lambda self: self.steps - self.opened_at >= STEPS_BETWEEN_OPENINGS)
     @rule()
     def reopen(self) -> None:
         """Everything is as it was."""
+        self.opened_at = self.steps
         self.rag.__exit__(None, None, None)
         self.rag = Ragstone(Path(self.folder.name))
         self.rag.__enter__()

@@ -70,8 +70,8 @@ async def chunk_texts(engine: Engine, known: set[int]) -> list[str]:
         found = await find_collections(connection, DEFAULT_TENANT, (DEFAULT_COLLECTION,))
         keys = [key for key in await document_keys(connection, found[0].id) if key not in known]
         known.update(keys)
-        chunks = await indexed_chunks(connection, keys)
-    return [f"{chunk.heading}\n{chunk.text}" for chunk in chunks]
+        batches_of_chunks = [batch async for batch in indexed_chunks(connection, keys)]
+    return [f"{chunk.heading}\n{chunk.text}" for batch in batches_of_chunks for chunk in batch]
 
 
 async def measure(files: Sequence[FoundFile], documents: Sequence[FoundFile]) -> dict[str, object]:

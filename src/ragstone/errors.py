@@ -239,3 +239,12 @@ class GeneratorFailed(DependencyFailed):
     """The language model failed, was unreachable or spoke garbage."""
 
     code = "generator_failed"
+
+
+def error_of(code: str, message: str) -> RagstoneError:
+    """The error that stands behind a code, as a failed answer's last event carries it."""
+    kinds = [DependencyFailed]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    others: list[type[RagstoneError]] = [DeadlineExceeded, Overloaded, ModelMismatch, *kinds]
+    return next((kind(message) for kind in others if kind.code == code), DependencyFailed(message))

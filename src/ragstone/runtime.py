@@ -100,7 +100,7 @@ async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
         )
         answer = AnswerPipeline(database, search, embedder, generator, settings.answer, settings.generator)
         documents = DocumentService(database, writer, ingest, metrics)
-        uploads = UploadService(database, documents, blobs)
+        uploads = UploadService(database, documents, blobs, settings.ingest.concurrency)
         stack.push_async_callback(uploads.aclose, SHUTDOWN_GRACE_S)
         engine = Engine(
             settings=settings,
@@ -160,7 +160,12 @@ def _build_generator(settings: Settings) -> Generator | None:
     from ragstone.models.openai_generator import OpenAIGenerator, OpenAIOptions
 
     return OpenAIGenerator(
-        OpenAIOptions(configured.base_url, configured.model, configured.api_key.get_secret_value())
+        OpenAIOptions(
+            configured.base_url,
+            configured.model,
+            configured.api_key.get_secret_value(),
+            configured.timeout_s,
+        )
     )
 
 

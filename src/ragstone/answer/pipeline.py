@@ -20,7 +20,7 @@ from ragstone.answer.prompt import build_prompt
 from ragstone.answer.quote import QuotedSentence, candidate_sentences, choose
 from ragstone.config import AnswerSettings, GeneratorSettings
 from ragstone.deadline import Deadline
-from ragstone.errors import DependencyFailed, GeneratorFailed, Overloaded, RagstoneError
+from ragstone.errors import DeadlineExceeded, DependencyFailed, GeneratorFailed, Overloaded, RagstoneError
 from ragstone.index.analysis import Analysis
 from ragstone.models.ports import Delta as GeneratedDelta
 from ragstone.models.ports import GenerationOptions
@@ -43,6 +43,7 @@ log = structlog.get_logger(__name__)
 
 UNNUMBERED = 0
 """Events get their numbers in the order in which they leave."""
+QUOTING_RESERVE_S = 2.0
 NO_EVIDENCE = "No passage in the searched collections answers this."
 
 
@@ -111,7 +112,7 @@ class AnswerPipeline:
                     async for event in events:
                         yield event
                 return
-            except GeneratorFailed as error:
+            except (GeneratorFailed, DeadlineExceeded) as error:
                 log.warning("generator_failed", answer_id=draft.answer_id, error=error.message)
                 draft.degraded.append("generator:failed")
         restarts = bool(draft.text)
@@ -131,7 +132,9 @@ class AnswerPipeline:
             max_tokens=self._generation.max_tokens,
         )
         markers = MarkerFilter(len(passages))
-        limit = Deadline.after(draft.deadline.at_most(self._generation.timeout_s))
+        # What is kept back pays for quoting, should the generator use up all it gets.
+        left_s = max(0.0, draft.deadline.remaining_s - QUOTING_RESERVE_S)
+        limit = Deadline.after(min(self._generation.timeout_s, left_s))
         with draft.timer.stage("generate"):
             async with contextlib.aclosing(generator.stream(prompt, options, limit)) as stream:
                 async for part in stream:
@@ -171,7 +174,7 @@ class AnswerPipeline:
                 matrix = await self._embedder.embed_passages(
                     [sentence.text for sentence in candidates.sentences]
                 )
-            except (DependencyFailed, Overloaded) as error:
+            except (DependencyFailed, Overloaded, DeadlineExceeded) as error:
                 log.warning("quote_without_embeddings", answer_id=draft.answer_id, code=error.code)
                 draft.degraded.append("quote:lexical_only")
         return choose(candidates, query, matrix, self._settings.max_quotes, self._settings.max_quote_chars)

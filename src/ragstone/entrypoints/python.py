@@ -95,7 +95,7 @@ class AsyncRagstone:
             DocumentRejected: the text is empty.
         """
         request = IngestRequest(
-            file=inline_file(text),
+            file=inline_file(text, self.engine.settings.limits.text_max_chars),
             collection=collection,
             title=title,
             source=source,

@@ -29,6 +29,7 @@ Choice = TypeVar("Choice", bound=str)
 LARGEST_TOP_K = 100
 LARGEST_WEIGHT = 100
 DEEPEST_FILTER = 16
+LONGEST_LIST = 500
 SCALAR_OPS = ("eq", "ne", "gt", "gte", "lt", "lte")
 
 
@@ -121,6 +122,10 @@ def _combination(wire: Mapping[str, object], depth: int) -> Combine:
         raise InvalidFilter(f"A filter of type {kind!r} needs a non-empty list of filters.")
     if kind == "not" and len(parts) != 1:
         raise InvalidFilter(f"A filter of type 'not' takes exactly one filter, not {len(parts)}.")
+    if len(parts) > LONGEST_LIST:
+        raise InvalidFilter(
+            f"A filter of type {kind!r} has {len(parts)} parts; at most {LONGEST_LIST} are taken."
+        )
     read = tuple(read_filter(part, depth + 1) for part in parts)
     if kind == "and":
         return Combine("and", read)
@@ -141,6 +146,10 @@ def _comparison(op: FilterOp, wire: Mapping[str, object]) -> Compare:
         return Compare(op, key, _scalar(key, value))
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise InvalidFilter(f"The filter {op!r} on {key!r} needs a list of values, not {value!r}.")
+    if len(value) > LONGEST_LIST:
+        raise InvalidFilter(
+            f"The filter {op!r} on {key!r} lists {len(value)} values; at most {LONGEST_LIST} are taken."
+        )
     return Compare(op, key, [_scalar(key, part) for part in value])
 
 

@@ -59,6 +59,7 @@ class IndexFollower:
         self._own: set[int] = set()
         self._applied = 0
         self._turn = asyncio.Lock()
+        self._catching_up: asyncio.Future[None] | None = None
 
     @property
     def applied_version(self) -> int:
@@ -148,15 +149,27 @@ class IndexFollower:
         return await to_thread.run_sync(index.search, vector, limit, allowed, abandon_on_cancel=True)
 
     async def catch_up(self, version: int) -> None:
-        """Return when every change up to `version` is applied and durable in the lexical index."""
-        while self._applied < version:
-            async with self._turn:
-                if self._applied < version:
-                    await self._apply_new_changes()
+        """Return when every change up to `version` is applied and durable in the lexical index.
 
-    async def rebuild(self) -> None:
-        """Drop the derived files of this process and build them from the truth."""
+        A caller that is cancelled leaves; the work it began goes on for the others.
+        """
+        while self._applied < version:
+            if self._catching_up is None or self._catching_up.done():
+                self._catching_up = asyncio.ensure_future(self._take_turn())
+                self._catching_up.add_done_callback(_look_at)
+            await asyncio.shield(self._catching_up)
+
+    async def _take_turn(self) -> None:
         async with self._turn:
+            await self._apply_new_changes()
+
+    async def rebuild(self, epoch: str) -> None:
+        """Drop the derived files of this process and build them from the truth of the new `epoch`.
+
+        Files of other slots are of an older epoch by then: their next processes rebuild them, too.
+        """
+        async with self._turn:
+            self._epoch = epoch
             for indexes in self._indexes.values():
                 if indexes.lexical is not None:
                     await to_thread.run_sync(indexes.lexical.close)
@@ -322,9 +335,10 @@ class IndexFollower:
     async def _put_lexical(
         self, lexical: TantivyIndex, gone: Sequence[DocumentKey], present: Sequence[DocumentKey]
     ) -> None:
+        await to_thread.run_sync(lexical.apply, gone, [])
         async with self._database.read() as connection:
-            chunks = await indexed_chunks(connection, present)
-        await to_thread.run_sync(lexical.apply, gone, chunks)
+            async for chunks in indexed_chunks(connection, present):
+                await to_thread.run_sync(lexical.apply, [], chunks)
 
     async def _put_vectors(self, vector: ExactVectorIndex, keys: Sequence[DocumentKey]) -> None:
         for batch in _batches(keys):
@@ -356,6 +370,12 @@ def _replace_vectors(
 
 def _batches(keys: Sequence[DocumentKey]) -> Iterable[Sequence[DocumentKey]]:
     return (keys[at : at + BATCH_DOCUMENTS] for at in range(0, len(keys), BATCH_DOCUMENTS))
+
+
+def _look_at(done: asyncio.Future[None]) -> None:
+    """Retrieve the exception of a catch-up whose callers have all left."""
+    if not done.cancelled():
+        done.exception()
 
 
 async def open_follower(database: Database, slot: Slot, writer_memory_mb: int) -> IndexFollower:

@@ -6,12 +6,16 @@ from anyio import to_thread
 
 from ragstone.deadline import Deadline
 from ragstone.ingest.limits import ParsingLimits
+from ragstone.ingest.request import INLINE_NAME
 from ragstone.ingest.sandbox import SandboxedParser
-from ragstone.ingest.sniff import sniff
+from ragstone.ingest.sniff import FileFormat, sniff
 from ragstone.ingest.text_parser import parse_text
 from ragstone.types import ParsedDocument, RawFile
 
 __all__ = ["DocumentParser", "ParsingLimits", "build_parser"]
+
+
+INLINE_FORMAT = FileFormat("text/markdown", "markdown")
 
 
 class DocumentParser:
@@ -29,7 +33,8 @@ class DocumentParser:
             NotReady: no parser process could be started.
         """
         deadline.check("parsing")
-        file_format = sniff(file.content, file.name)
+        # Text that came as text is what it says, however much it looks like a PDF or holds a NUL.
+        file_format = INLINE_FORMAT if file.name == INLINE_NAME else sniff(file.content, file.name)
         if file_format.reader == "sandbox":
             return await self._sandbox.parse(file, deadline)
         return await to_thread.run_sync(parse_text, file, file_format)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -163,7 +164,9 @@ class ParserProcess:
         """End the process, even in a cancelled call, and remove its folder."""
         with anyio.move_on_after(_STOP_LIMIT_S, shield=True):
             if self.is_running:
-                self._process.kill()
+                # The whole group: what the parser may have started goes with it.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
             await self._process.aclose()
             await to_thread.run_sync(shutil.rmtree, self._folder, True)
 

@@ -10,7 +10,7 @@ from anyio import to_thread
 from uuid6 import uuid7
 
 from ragstone.config import IngestSettings
-from ragstone.errors import DocumentNotFound
+from ragstone.errors import Conflict, DocumentNotFound
 from ragstone.ingest.assemble import assemble
 from ragstone.ingest.prepare import Preparation, Prepared
 from ragstone.ingest.request import IngestRequest
@@ -26,7 +26,7 @@ from ragstone.store.documents import (
     put_document,
     vectors_by_hash,
 )
-from ragstone.store.jobs import unfinished_jobs
+from ragstone.store.jobs import finish_job, unfinished_jobs
 from ragstone.types import (
     ChunkingSpec,
     Collection,
@@ -161,9 +161,12 @@ class IngestPipeline:
             if request.is_original_kept:
                 # Inside the write turn, so that nobody removes the file between here and the commit.
                 blob = await to_thread.run_sync(self._blobs.put, request.file.content)
+            _check_version(request, old)
             new = assemble(request, prepared, old, content_sha256, blob)
             key, version = await put_document(connection, collection.id, new, old)
             change.touch(collection.id, [key])
+            if request.job_id is not None:
+                await finish_job(connection, request.job_id, new.id, None)
         if old is not None and old.blob_sha256 not in (None, blob):
             await self.drop_unused_blob(str(old.blob_sha256))
         return Written(
@@ -184,6 +187,15 @@ class IngestPipeline:
             waiting = {payload["blob"] for _, payload in await unfinished_jobs(connection)}
             if sha256 not in waiting and await count_blob_uses(connection, sha256) == 0:
                 await to_thread.run_sync(self._blobs.remove, sha256)
+
+
+def _check_version(request: IngestRequest, old: StoredState | None) -> None:
+    expected = request.expected_version
+    if expected is not None and old is not None and old.version != expected:
+        raise Conflict(
+            f"Document {old.id} is at version {old.version} by now; "
+            f"the upload that was to replace version {expected} is dropped."
+        )
 
 
 def _sha256(content: bytes) -> str:

@@ -89,8 +89,7 @@ class Preparation:
     async def _embed(
         self, parsed: ParsedDocument, title: str, drafts: Sequence[ChunkDraft], known: Mapping[bytes, bytes]
     ) -> tuple[list[NewChunk], int]:
-        texts = [embedding_text(title, draft.heading_path, draft.span.of(parsed.text)) for draft in drafts]
-        hashes = [hashlib.sha256(text.encode()).digest() for text in texts]
+        texts, hashes = await to_thread.run_sync(_texts_and_hashes, parsed.text, title, drafts)
         missing = {sha: text for sha, text in zip(hashes, texts, strict=True) if sha not in known}
         vectors = dict(known)
         if missing:
@@ -99,6 +98,12 @@ class Preparation:
             vectors |= {sha: rows[at].tobytes() for at, sha in enumerate(missing)}
         chunks = [NewChunk(draft, sha, vectors[sha]) for draft, sha in zip(drafts, hashes, strict=True)]
         return chunks, len(missing)
+
+
+def _texts_and_hashes(text: str, title: str, drafts: Sequence[ChunkDraft]) -> tuple[list[str], list[bytes]]:
+    """What is embedded for each chunk, and its hash; a second of work for the longest documents."""
+    texts = [embedding_text(title, draft.heading_path, draft.span.of(text)) for draft in drafts]
+    return texts, [hashlib.sha256(embedded.encode()).digest() for embedded in texts]
 
 
 def title_of(parsed: ParsedDocument, name: str) -> str:

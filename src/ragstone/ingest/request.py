@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ragstone.types import DEFAULT_COLLECTION, LOCAL_OWNER, DocumentId, Metadata, Principal, RawFile
+from ragstone.errors import InvalidRequest
+from ragstone.types import DEFAULT_COLLECTION, LOCAL_OWNER, DocumentId, JobId, Metadata, Principal, RawFile
 
 INLINE_NAME = "inline.md"
 
 
-def inline_file(text: str) -> RawFile:
-    """Text that came without a file: Markdown, as plain text nearly always is."""
+def inline_file(text: str, max_chars: int) -> RawFile:
+    """Text that came without a file: Markdown, as plain text nearly always is.
+
+    Raises:
+        InvalidRequest: it is longer than `max_chars`.
+    """
+    if len(text) > max_chars:
+        raise InvalidRequest(
+            f"text has {len(text)} characters; at most {max_chars} are taken (limits.text_max_chars)."
+        )
     return RawFile(text.encode("utf-8", "replace"), INLINE_NAME, "text/markdown")
 
 
@@ -34,3 +43,7 @@ class IngestRequest:
     access_groups: frozenset[str] | None = None
     principal: Principal = LOCAL_OWNER
     is_original_kept: bool = False
+    job_id: JobId | None = None
+    """The job that this is the work of: ended in the transaction that stores the document."""
+    expected_version: int | None = None
+    """With `document_id`: the version that may be replaced; None for any."""

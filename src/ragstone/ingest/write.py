@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-import anyio
-
 from ragstone.store.change_log import record_collection, record_documents
 from ragstone.store.collections import mark_collection
 from ragstone.store.database import raise_version
@@ -61,8 +59,7 @@ class Writer:
                     await _record(change)
                     expect(change.version)
         if change.version:
-            with anyio.CancelScope(shield=True):
-                await self._follower.catch_up(change.version)
+            await self._follower.catch_up(change.version)
 
 
 async def _record(change: Change) -> None:

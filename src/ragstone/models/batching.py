@@ -91,7 +91,7 @@ class MicroBatcher:
         if len(self._waiting) >= self._limits.waiting_queries:
             raise Overloaded(
                 f"{len(self._waiting)} queries wait for the embedding model already; try again in a moment "
-                "or raise models.queue_limit."
+                "or raise models.waiting_queries."
             )
         loop = asyncio.get_running_loop()
         entry: tuple[str, asyncio.Future[Vector]] = (text, loop.create_future())

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ragstone.store.database import Database
 
 
+MOST_LOOKS = 20
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """Something that does not agree. `store` is rows, vectors, lexical, vector_index or blobs."""
@@ -57,8 +60,16 @@ class Checker:
         self._blobs = blobs
 
     async def check(self) -> CheckReport:
-        """Look at everything; nothing is changed."""
-        await self._follower.catch_up(await self._database.corpus_version())
+        """Look at everything; nothing is changed. Beside a writer it looks again until nothing moved."""
+        for _ in range(MOST_LOOKS):
+            version = await self._database.corpus_version()
+            await self._follower.catch_up(version)
+            report = await self._look()
+            if not report.problems or await self._database.corpus_version() == version:
+                break
+        return report
+
+    async def _look(self) -> CheckReport:
         problems = [
             Problem("rows", text, is_repairable=False) for text in await integrity_problems(self._database)
         ]
@@ -81,7 +92,7 @@ class Checker:
         """
         await self._embed_again()
         await self.drop_orphaned_originals()
-        await self._follower.rebuild()
+        await self._follower.rebuild(await self._database.renew_epoch())
         return await self.check()
 
     async def drop_orphaned_originals(self) -> None:

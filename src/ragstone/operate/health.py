@@ -101,6 +101,6 @@ async def _within_limit(look: Callable[[], Awaitable[tuple[Status, str]]]) -> tu
         with anyio.fail_after(LIMIT_S):
             return await look()
     except TimeoutError:
-        return "failed", f"no answer within {LIMIT_S * 1000:g} ms"
+        return "degraded", f"no answer within {LIMIT_S * 1000:g} ms"
     except RagstoneError as error:
         return "failed", error.message

@@ -6,9 +6,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import anyio
+
 from ragstone.config import SearchSettings
 from ragstone.deadline import Deadline
-from ragstone.errors import CollectionNotFound
+from ragstone.errors import CollectionNotFound, DeadlineExceeded
 from ragstone.search.fuse import fuse, fuse_ranks
 from ragstone.search.legs import LegResults, Legs, Plan
 from ragstone.search.trim import Ranked, trim
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from ragstone.telemetry.stages import StageTimer
 
 MOST_ATTEMPTS = 8
+LONGEST_S = 24 * 3600.0
+"""Stands for no limit."""
 OVERFETCH = 4
 """Candidates hydrated beyond top_k, so that one that went away rarely costs a second read."""
 
@@ -61,6 +65,16 @@ class SearchPipeline:
             DeadlineExceeded: the time is used up.
         """
         request = replace(request, query=normalise_query(request.query, self._query_max_chars))
+        try:
+            with anyio.fail_after(min(deadline.remaining_s, LONGEST_S)):
+                return await self._run(request, deadline, timer)
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                f"The search did not end within the {deadline.budget_s:g} s given to it; "
+                "try again, or give it more time (search.timeout_s)."
+            ) from error
+
+    async def _run(self, request: SearchRequest, deadline: Deadline, timer: StageTimer) -> SearchResult:
         depth = max(self._settings.candidates, request.top_k + OVERFETCH)
         for _ in range(MOST_ATTEMPTS):
             deadline.check("search")

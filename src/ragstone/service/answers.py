@@ -10,7 +10,7 @@ from ragstone.answer.events import AnswerEvent, Failed, Finished
 from ragstone.answer.pipeline import AnswerPipeline
 from ragstone.config import AnswerSettings
 from ragstone.deadline import Deadline
-from ragstone.errors import DependencyFailed
+from ragstone.errors import DependencyFailed, error_of
 from ragstone.telemetry.stages import StageTimer
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class AnswerService:
                 if isinstance(event, Finished):
                     return event.answer
                 if isinstance(event, Failed):
-                    raise DependencyFailed(event.message)
+                    raise error_of(event.code, event.message)
         raise DependencyFailed("The answer ended without a result.")
 
     def _count(self, answer: Answer) -> None:

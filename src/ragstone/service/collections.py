@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ragstone.errors import CollectionNotFound
+from ragstone.errors import CollectionNotFound, Conflict, InvalidRequest
 from ragstone.store.collections import (
     create_collection,
     list_collections,
@@ -14,7 +14,7 @@ from ragstone.store.collections import (
     require_collection,
 )
 from ragstone.store.documents import blob_names
-from ragstone.types import LOCAL_OWNER, ChunkingSpec, Collection, Principal
+from ragstone.types import DEFAULT_COLLECTION, LOCAL_OWNER, ChunkingSpec, Collection, Principal
 
 if TYPE_CHECKING:
     from ragstone.ingest.pipeline import IngestPipeline
@@ -57,16 +57,32 @@ class CollectionService:
         chunking: ChunkingSpec | None = None,
         principal: Principal = LOCAL_OWNER,
     ) -> Collection:
-        """Make a collection, or return the one that has the name (its settings stay as they are)."""
+        """Make a collection, or return the one that has the name and the same settings.
+
+        Raises:
+            InvalidRequest: the overlap leaves a chunk nothing of its own.
+            Conflict: the name belongs to a collection with other settings.
+        """
+        if chunking is not None and chunking.overlap_tokens >= chunking.max_tokens:
+            raise InvalidRequest(
+                f"The overlap of {chunking.overlap_tokens} tokens must be smaller than a chunk's "
+                f"{chunking.max_tokens}."
+            )
         planned = self._pipeline.new_collection(principal, name, language, chunking)
         async with self._writer.change() as change:
             made = await create_collection(change.connection, planned)
             if made.id == planned.id:
                 change.collections[made.id] = "created"
+        if (made.language, made.chunking) != (planned.language, planned.chunking):
+            raise Conflict(
+                f"There is a collection {name!r} already, with language {made.language!r} and chunks of "
+                f"{made.chunking.max_tokens} tokens ({made.chunking.overlap_tokens} shared); "
+                "these are fixed. Choose another name, or remove it first."
+            )
         return replace(made, version=change.version or made.version)
 
     async def remove(self, name: str, principal: Principal = LOCAL_OWNER) -> int:
-        """Remove a collection with all its documents; the corpus version after it.
+        """Remove a collection with all its documents; the corpus version after it. `default` stays, empty.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -76,5 +92,9 @@ class CollectionService:
             blobs = await blob_names(change.connection, found.id)
             await remove_collection(change.connection, found.id)
             change.collections[found.id] = "dropped"
+            if name == DEFAULT_COLLECTION:
+                fresh = self._pipeline.new_collection(principal, name, found.language, found.chunking)
+                await create_collection(change.connection, fresh)
+                change.collections[fresh.id] = "created"
         await self._documents.drop_originals(blobs)
         return change.version

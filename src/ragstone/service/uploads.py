@@ -6,14 +6,15 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import anyio
 import structlog
 from anyio import to_thread
 from uuid6 import uuid7
 
+from ragstone.cancellation import run_to_end
 from ragstone.deadline import Deadline
 from ragstone.errors import RagstoneError
 from ragstone.ingest.request import IngestRequest
+from ragstone.store.documents import find_by_id
 from ragstone.store.jobs import LEASE_S, create_job, finish_job, get_job, renew_leases, take_abandoned_jobs
 from ragstone.types import DocumentId, Job, JobId, Metadata, Principal, RawFile, TenantId, Written
 
@@ -39,10 +40,13 @@ class Accepted:
 class UploadService:
     """Takes files in, in the background when they take longer than their caller waits."""
 
-    def __init__(self, database: Database, documents: DocumentService, blobs: Blobs) -> None:
+    def __init__(
+        self, database: Database, documents: DocumentService, blobs: Blobs, concurrency: int
+    ) -> None:
         self._database = database
         self._documents = documents
         self._blobs = blobs
+        self._places = asyncio.Semaphore(concurrency)
         self._tasks: dict[asyncio.Task[None], JobId] = {}
         self._watching: asyncio.Task[None] | None = None
 
@@ -52,9 +56,10 @@ class UploadService:
         Raises:
             DocumentRejected: it cannot be taken in; nothing was stored.
         """
+        job_id = JobId(str(uuid7()))
         new_id = request.document_id or DocumentId(str(uuid7()))
-        request = replace(request, new_id=new_id)
-        work = asyncio.create_task(self._documents.add(request, Deadline.never()))
+        request = replace(request, new_id=new_id, job_id=job_id)
+        work = asyncio.create_task(self._add(request))
         try:
             done, _ = await asyncio.wait([work], timeout=wait_s)
         except asyncio.CancelledError:
@@ -62,9 +67,7 @@ class UploadService:
             raise
         if done:
             return work.result()
-        with anyio.CancelScope(shield=True):
-            job_id, blob = await self._keep(request, new_id)
-        self._follow(job_id, new_id, blob, work)
+        await run_to_end(self._keep(job_id, request, new_id, work))
         return Accepted(job_id, new_id, request.file.name)
 
     async def job(self, job_id: JobId, tenant_id: TenantId) -> Job:
@@ -87,9 +90,15 @@ class UploadService:
             await asyncio.gather(self._watching, return_exceptions=True)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=grace_s)
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _add(self, request: IngestRequest) -> Written:
+        """Uploads wait for a place here: thousands may be accepted, a few are worked on."""
+        async with self._places:
+            return await self._documents.add(request, Deadline.never())
 
     async def _watch(self) -> None:
         while True:
@@ -97,29 +106,33 @@ class UploadService:
                 async with self._database.write() as connection:
                     await renew_leases(connection, list(self._tasks.values()))
                     abandoned = await take_abandoned_jobs(connection)
-            except RagstoneError as error:
-                log.warning("jobs_not_watched", code=error.code, error=error.message)
+            except Exception:  # a worker loop: the next round may do better
+                log.exception("jobs_not_watched")
                 abandoned = []
             for job, payload in abandoned:
                 work = asyncio.create_task(self._again(job, payload))
                 self._follow(job.id, job.document_id, str(payload["blob"]), work)
             await asyncio.sleep(RENEW_S)
 
-    async def _keep(self, request: IngestRequest, document_id: DocumentId) -> tuple[JobId, str]:
-        job_id = JobId(str(uuid7()))
+    async def _keep(
+        self, job_id: JobId, request: IngestRequest, document_id: DocumentId, work: asyncio.Task[Written]
+    ) -> None:
+        """From here on a row says that the work is to be done, whatever becomes of this process."""
         async with self._database.write() as connection:
             # Inside the write turn, so that nobody removes the file before the row that names it is there.
             blob = await to_thread.run_sync(self._blobs.put, request.file.content)
-            payload = _payload(request, blob)
-            await create_job(
-                connection, job_id, request.principal.tenant_id, document_id, request.file.name, payload
-            )
-        return job_id, blob
+            replaced = None
+            if request.document_id is not None:
+                replaced = await find_by_id(connection, request.principal, request.document_id)
+            payload = _payload(request, blob, None if replaced is None else replaced.version)
+            tenant_id = request.principal.tenant_id
+            await create_job(connection, job_id, tenant_id, document_id, request.file.name, payload)
+        self._follow(job_id, document_id, blob, work)
 
     async def _again(self, job: Job, payload: Metadata) -> Written:
-        content = await to_thread.run_sync(self._blobs.get, str(payload["blob"]))
-        request = _request(job, payload, content)
-        return await self._documents.add(request, Deadline.never())
+        async with self._places:
+            content = await to_thread.run_sync(self._blobs.get, str(payload["blob"]))
+            return await self._documents.add(_request(job, payload, content), Deadline.never())
 
     def _follow(self, job_id: JobId, document_id: DocumentId, blob: str, work: asyncio.Task[Written]) -> None:
         task = asyncio.create_task(self._finish(job_id, document_id, blob, work))
@@ -142,7 +155,7 @@ class UploadService:
         await self._documents.drop_originals({blob})
 
 
-def _payload(request: IngestRequest, blob: str) -> Metadata:
+def _payload(request: IngestRequest, blob: str, replaced_version: int | None) -> Metadata:
     return {
         "blob": blob,
         "name": request.file.name,
@@ -153,6 +166,7 @@ def _payload(request: IngestRequest, blob: str) -> Metadata:
         "metadata": None if request.metadata is None else dict(request.metadata),
         "tenant_id": request.principal.tenant_id,
         "replaces": request.document_id,
+        "replaced_version": replaced_version,
     }
 
 
@@ -168,8 +182,14 @@ def _request(job: Job, payload: Metadata, content: bytes) -> IngestRequest:
         new_id=job.document_id,
         principal=Principal(TenantId(str(payload["tenant_id"]))),
         is_original_kept=True,
+        job_id=job.id,
+        expected_version=_number(payload["replaced_version"]),
     )
 
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None

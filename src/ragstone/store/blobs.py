@@ -39,6 +39,7 @@ class Blobs:
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).replace(target)
+            _sync_folder(target.parent)
         except OSError as error:
             raise StoreFailed(f"The original cannot be kept under {self._folder}: {error}.") from error
         return sha256
@@ -73,3 +74,12 @@ class Blobs:
         """Whether the bytes still have their hash."""
         path = self.path(sha256)
         return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the name durable, too: a synced file without its name is lost in a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

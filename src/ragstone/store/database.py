@@ -16,6 +16,7 @@ from pathlib import Path
 
 import anyio
 from sqlalchemy import Connection, event, insert, inspect, select, text, update
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -77,6 +78,13 @@ class Database:
             found = await connection.execute(select(meta.c.value).where(meta.c.name == "epoch"))
             return str(found.scalar_one())
 
+    async def renew_epoch(self) -> str:
+        """A new name for this incarnation: derived files of before are not trusted any more."""
+        epoch = secrets.token_hex(16)
+        async with self.write() as connection:
+            await connection.execute(update(meta).where(meta.c.name == "epoch").values(value=epoch))
+        return epoch
+
     async def aclose(self) -> None:
         """Close every connection; shielded, so that a cancelled caller leaks none."""
         with anyio.CancelScope(shield=True):
@@ -134,6 +142,7 @@ def _engine(path: Path, settings: StoreSettings, *, is_writer: bool) -> AsyncEng
             pool_reset_on_return=None,
         )
     event.listen(engine.sync_engine, "connect", _set_pragmas)
+    event.listen(engine.sync_engine, "handle_error", _keep_connection_when_cancelled)
     return engine
 
 
@@ -149,6 +158,16 @@ def _set_pragmas(dbapi_connection: object, _record: object) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _keep_connection_when_cancelled(context: ExceptionContext) -> None:
+    """A cancelled statement is no broken connection.
+
+    SQLAlchemy would drop it without a rollback, and SQLite would stay locked until the garbage collector
+    found it: for every process.
+    """
+    if isinstance(context.original_exception, asyncio.CancelledError):
+        context.is_disconnect = False
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -39,6 +39,10 @@ SEGMENT_CHARS = 16_384
 """Code points in one piece of stored text: hydrating a chunk reads one or two pieces."""
 
 
+INSERTED_AT_ONCE = 500
+"""Rows built and sent together; more would hold up the event loop."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewChunk:
     """A chunk to store with its vector (float32 little-endian, unit length)."""
@@ -270,25 +274,29 @@ async def _insert_chunks(connection: AsyncConnection, key: DocumentKey, new: Seq
     if not new:
         return
     first = await _take_chunk_keys(connection, len(new))
-    chunk_rows = [
-        {
-            "key": first + ordinal,
-            "id": str(uuid7()),
-            "document_key": key,
-            "ordinal": ordinal,
-            "start": chunk.draft.span.start,
-            "end": chunk.draft.span.end,
-            "page": chunk.draft.page,
-            "heading_path": list(chunk.draft.heading_path),
-            "embedded_sha256": chunk.embedded_sha256,
-        }
-        for ordinal, chunk in enumerate(new)
-    ]
-    vector_rows = [
-        {"chunk_key": first + ordinal, "embedding": chunk.embedding} for ordinal, chunk in enumerate(new)
-    ]
-    await connection.execute(insert(chunks), chunk_rows)
-    await connection.execute(insert(vectors), vector_rows)
+    for start in range(0, len(new), INSERTED_AT_ONCE):
+        part = list(enumerate(new[start : start + INSERTED_AT_ONCE], start=start))
+        await connection.execute(
+            insert(chunks), [_chunk_row(first + ordinal, key, ordinal, chunk) for ordinal, chunk in part]
+        )
+        await connection.execute(
+            insert(vectors),
+            [{"chunk_key": first + ordinal, "embedding": chunk.embedding} for ordinal, chunk in part],
+        )
+
+
+def _chunk_row(key: int, document_key: DocumentKey, ordinal: int, chunk: NewChunk) -> dict[str, object]:
+    return {
+        "key": key,
+        "id": str(uuid7()),
+        "document_key": document_key,
+        "ordinal": ordinal,
+        "start": chunk.draft.span.start,
+        "end": chunk.draft.span.end,
+        "page": chunk.draft.page,
+        "heading_path": list(chunk.draft.heading_path),
+        "embedded_sha256": chunk.embedded_sha256,
+    }
 
 
 async def _take_chunk_keys(connection: AsyncConnection, count: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import RowMapping, insert, select, update
+from sqlalchemy import RowMapping, and_, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.errors import JobNotFound
@@ -12,6 +12,7 @@ from ragstone.store.database import now
 from ragstone.store.tables import jobs
 from ragstone.types import DocumentId, Job, JobId, Metadata, TenantId
 
+MOST_ATTEMPTS = 3
 LEASE_S = 30.0
 """A job whose process has been silent for so long is begun again by another."""
 
@@ -47,7 +48,7 @@ async def create_job(
 async def finish_job(
     connection: AsyncConnection, job_id: JobId, document_id: DocumentId, error: tuple[str, str] | None
 ) -> None:
-    """Bring a job to its end: ready, or failed with a code and a message."""
+    """Bring a running job to its end: ready, or failed with a code and a message; no job, no change."""
     code, message = error or (None, None)
     values = {
         "state": "failed" if error else "ready",
@@ -56,7 +57,8 @@ async def finish_job(
         "error_message": message,
         "updated_at": now(),
     }
-    await connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+    is_open = and_(jobs.c.id == job_id, jobs.c.state == "running")
+    await connection.execute(update(jobs).where(is_open).values(values))
 
 
 async def get_job(connection: AsyncConnection, tenant_id: TenantId, job_id: JobId) -> Job:
@@ -79,10 +81,21 @@ async def renew_leases(connection: AsyncConnection, job_ids: Sequence[JobId]) ->
 
 
 async def take_abandoned_jobs(connection: AsyncConnection) -> list[tuple[Job, Metadata]]:
-    """Running jobs whose process let its lease run out, now leased to this one, oldest first."""
-    statement = (
-        select(jobs).where(jobs.c.state == "running", jobs.c.lease_until < now()).order_by(jobs.c.created_at)
+    """Running jobs whose process let its lease run out, now leased to this one, oldest first.
+
+    One that was begun `MOST_ATTEMPTS` times is failed instead: it may be what ends the processes.
+    """
+    is_abandoned = and_(jobs.c.state == "running", jobs.c.lease_until < now())
+    hopeless = {
+        "state": "failed",
+        "error_code": "internal",
+        "error_message": f"The work was interrupted {MOST_ATTEMPTS} times; it is not begun again.",
+        "updated_at": now(),
+    }
+    await connection.execute(
+        update(jobs).where(is_abandoned, jobs.c.attempts >= MOST_ATTEMPTS).values(hopeless)
     )
+    statement = select(jobs).where(is_abandoned).order_by(jobs.c.created_at)
     found = [(_job(row), row["payload"]) for row in (await connection.execute(statement)).mappings()]
     taken = {"lease_until": now(LEASE_S), "attempts": jobs.c.attempts + 1, "updated_at": now()}
     ids = [job.id for job, _ in found]

@@ -155,21 +155,36 @@ async def read_passage(
 
 
 async def indexed_chunks(
-    connection: AsyncConnection, document_keys: Sequence[DocumentKey]
-) -> list[IndexedChunk]:
-    """The chunks of these documents as the lexical index wants them, by key."""
-    statement = _chunk_texts().where(documents.c.key.in_(document_keys)).order_by(chunks.c.key)
-    rows = (await connection.execute(statement)).all()
-    keys = {row.chunk_key: row.document_key for row in rows}
-    return [
-        IndexedChunk(
-            chunk.key,
-            DocumentKey(keys[chunk.key]),
-            " > ".join((chunk.title, *chunk.heading_path)),
-            chunk.text,
+    connection: AsyncConnection, document_keys: Sequence[DocumentKey], batch: int = 500
+) -> AsyncIterator[list[IndexedChunk]]:
+    """The chunks of these documents as the lexical index wants them, by key, in batches.
+
+    A batch is what may be assembled without holding up the event loop.
+    """
+    after = 0
+    while True:
+        wanted = (
+            select(chunks.c.key)
+            .where(chunks.c.document_key.in_(document_keys), chunks.c.key > after)
+            .order_by(chunks.c.key)
+            .limit(batch)
         )
-        for chunk in _assemble(rows).values()
-    ]
+        keys = list((await connection.execute(wanted)).scalars())
+        if not keys:
+            return
+        after = keys[-1]
+        statement = _chunk_texts().where(chunks.c.key.in_(keys)).order_by(chunks.c.key)
+        rows = (await connection.execute(statement)).all()
+        owners = {row.chunk_key: row.document_key for row in rows}
+        yield [
+            IndexedChunk(
+                chunk.key,
+                DocumentKey(owners[chunk.key]),
+                " > ".join((chunk.title, *chunk.heading_path)),
+                chunk.text,
+            )
+            for chunk in _assemble(rows).values()
+        ]
 
 
 async def document_keys(connection: AsyncConnection, collection_id: CollectionId) -> list[DocumentKey]:

@@ -24,6 +24,12 @@ def quiet_logs() -> None:
         )
 
 
+# Without locals: they hold keys and document text.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+
+
 def configure_logs(settings: TelemetrySettings) -> None:
     """Set structlog up for this process; called by doors, once."""
     level = getattr(logging, settings.log_level.upper())
@@ -34,9 +40,9 @@ def configure_logs(settings: TelemetrySettings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     ending: list[Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if is_console
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [_TRACEBACKS, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[*shared, *ending],

@@ -165,7 +165,7 @@ async def test_rebuild_gives_the_same_indexes(tmp_path: Path) -> None:
         books = await parts.create("books")
         await parts.put(books, document("heron " * 30))
 
-        await parts.follower.rebuild()
+        await parts.follower.rebuild(await parts.database.renew_epoch())
 
         await assert_in_step(parts, books)
         assert parts.follower.applied_version == await parts.database.corpus_version()

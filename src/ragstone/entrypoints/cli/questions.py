@@ -113,9 +113,9 @@ def ask(
 
     last = with_backend(load_settings(context, home), answered)
     if last.get("event") == "failed":
-        from ragstone.errors import DependencyFailed
+        from ragstone.errors import error_of
 
-        raise DependencyFailed(str(last["message"]))
+        raise error_of(str(last["code"]), str(last["message"]))
     if as_json:
         print_json({name: value for name, value in last.items() if name not in ("event", "seq")})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 Wire = dict[str, object]
 
 ANSWER_TIMEOUT_S = 600.0
+UPLOAD_WAIT_S = 300.0
+POLL_S = 1.0
 HELLO_TIMEOUT_S = 2.0
 
 
@@ -62,13 +65,26 @@ class RemoteBackend:
 
     async def add(self, added: AddFile) -> Wire:
         """Take one file in, however long it takes."""
-        form = {"collection": added.collection, "source": added.source, "wait_s": str(ANSWER_TIMEOUT_S)}
+        form = {"collection": added.collection, "source": added.source, "wait_s": str(UPLOAD_WAIT_S)}
         if added.title is not None:
             form["title"] = added.title
         if added.metadata:
             form["metadata"] = json.dumps(added.metadata)
         files = {"file": (added.file.name, added.file.content)}
-        return await self._call("POST", "/v1/documents", data=form, files=files)
+        done = await self._call("POST", "/v1/documents", data=form, files=files)
+        return await self._finished(done) if "job_id" in done else done
+
+    async def _finished(self, accepted: Wire) -> Wire:
+        """What became of an upload that takes longer than the server lets a request wait."""
+        while True:
+            job = await self._call("GET", f"/v1/jobs/{accepted['job_id']}")
+            if job["state"] == "running":
+                await asyncio.sleep(POLL_S)
+                continue
+            if job["state"] == "ready":
+                return {**await self.get_document(str(job["document_id"])), "status": "added"}
+            error = job["error"] if isinstance(job["error"], dict) else {}
+            raise ServerError(str(error.get("code")), str(error.get("message")), retryable=False)
 
     async def search(self, question: Question) -> Wire:
         """Search."""

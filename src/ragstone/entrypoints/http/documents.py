@@ -168,21 +168,16 @@ async def remove_collection(engine: EngineOf, name: str) -> Response:
 async def _add_text(
     engine: Engine, body: AddText | ReplaceText, document_id: DocumentId | None = None
 ) -> Written:
-    limit = engine.settings.limits.text_max_chars
-    if len(body.text) > limit:
-        raise InvalidRequest(
-            f"text has {len(body.text)} characters; at most {limit} are taken (limits.text_max_chars)."
-        )
     new = body if isinstance(body, AddText) else None
     asked = IngestRequest(
-        file=inline_file(body.text),
+        file=inline_file(body.text, engine.settings.limits.text_max_chars),
         collection=DEFAULT_COLLECTION if new is None else new.collection,
         title=body.title,
         source=None if new is None else new.source,
         metadata=None if body.metadata is None else read_metadata(body.metadata, engine.settings),
         document_id=document_id,
     )
-    return await engine.documents.add(asked, Deadline.after(engine.settings.answer.timeout_s))
+    return await engine.documents.add(asked, Deadline.never())
 
 
 async def _add_files(request: Request, engine: Engine) -> Response:
@@ -190,9 +185,10 @@ async def _add_files(request: Request, engine: Engine) -> Response:
     if len(upload.files) == 1:
         return _uploaded(await engine.uploads.upload(_file_request(upload, upload.files[0]), upload.wait_s))
     results: list[dict[str, object]] = []
+    waiting = Deadline.after(upload.wait_s)
     for file in upload.files:
         try:
-            done = await engine.uploads.upload(_file_request(upload, file), upload.wait_s)
+            done = await engine.uploads.upload(_file_request(upload, file), waiting.remaining_s)
             shown = wire.accepted(done) if isinstance(done, Accepted) else wire.written(done)
         except RagstoneError as error:
             shown = {"status": "failed", "error": wire.error(error)}
@@ -231,6 +227,7 @@ def _filter(text: str | None) -> Filter | None:
 
 def _required_filter(text: str) -> Filter:
     try:
-        return read_filter(json.loads(text))
-    except ValueError as error:
-        raise InvalidRequest(f"The filter {text!r} is not JSON: {error}.") from error
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"The filter {text[:200]!r} is not JSON: {error}.") from error
+    return read_filter(found)

@@ -25,7 +25,7 @@ NDJSON = "application/x-ndjson"
 
 @router.post("/search", tags=["search"], summary="Search", responses=documented({200: SEARCHED}))
 async def search(request: Request, engine: EngineOf, body: SearchBody) -> Response:
-    """The best chunks for a query: both legs by default, fused by rank."""
+    """The best chunks for a query: both legs by default, their scores fused."""
     asked = _search_request(engine, body, body.query)
     result = await while_connected(request, engine.search.search(asked))
     request.scope["ragstone.timings_ms"] = result.timings_ms

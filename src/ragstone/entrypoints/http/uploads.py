@@ -83,6 +83,13 @@ async def read_upload(request: Request, settings: Settings) -> Upload:
             raise InvalidRequest(
                 "title and source name one document; leave them out when you send several files."
             )
+        names = [part.filename for part in files]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise InvalidRequest(
+                f"Two files are named {twice!r}; a name is a document's source, so the second would replace "
+                "the first. Rename one, or send them one by one with a source each."
+            )
         raw = tuple([await _read_file(part, settings.ingest.max_file_bytes) for part in files])
     return Upload(
         files=raw,
@@ -109,7 +116,7 @@ def _metadata(text: str | None, settings: Settings) -> Metadata | None:
         return None
     try:
         return read_metadata(json.loads(text), settings)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"The form field metadata is not JSON: {error}.") from error
 
 

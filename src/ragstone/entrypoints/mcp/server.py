@@ -114,14 +114,13 @@ class Tools:
     ) -> Structured:
         """Add a text document, or replace the one from the same source; it is searchable at once."""
         asked = IngestRequest(
-            file=inline_file(text),
+            file=inline_file(text, self._engine.settings.limits.text_max_chars),
             collection=collection,
             title=title,
             source=source,
             metadata=None if metadata is None else read_metadata(metadata, self._engine.settings),
         )
-        limit = Deadline.after(self._engine.settings.answer.timeout_s)
-        return wire.written(await self._engine.documents.add(asked, limit))
+        return wire.written(await self._engine.documents.add(asked, Deadline.never()))
 
     async def delete_document(
         self, document_id: Annotated[str, Field(description="The document's id.")]

@@ -113,6 +113,7 @@ class AnswerPipeline:
                         yield event
                 return
             except (GeneratorFailed, DeadlineExceeded) as error:
+                draft.deadline.check("quoting")
                 log.warning("generator_failed", answer_id=draft.answer_id, error=error.message)
                 draft.degraded.append("generator:failed")
         restarts = bool(draft.text)
@@ -174,7 +175,7 @@ class AnswerPipeline:
                 matrix = await self._embedder.embed_passages(
                     [sentence.text for sentence in candidates.sentences]
                 )
-            except (DependencyFailed, Overloaded, DeadlineExceeded) as error:
+            except (DependencyFailed, Overloaded) as error:
                 log.warning("quote_without_embeddings", answer_id=draft.answer_id, code=error.code)
                 draft.degraded.append("quote:lexical_only")
         return choose(candidates, query, matrix, self._settings.max_quotes, self._settings.max_quote_chars)

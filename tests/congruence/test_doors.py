@@ -189,6 +189,7 @@ def wire_scores(scores: ScoreBreakdown) -> Wire:
     """A score breakdown as it looks on the wire."""
     legs = {"lexical": scores.lexical, "dense": scores.dense}
     shown: Wire = {
-        name: None if leg is None else {"rank": leg.rank, "score": leg.score} for name, leg in legs.items()
+        name: None if leg is None else {"rank": leg.rank, "score": leg.score, "share": leg.share}
+        for name, leg in legs.items()
     }
     return shown | {"fused": scores.fused}

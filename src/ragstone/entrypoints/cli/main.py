@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
@@ -68,6 +69,9 @@ def _global_options(
 
 def run() -> None:
     """Run the command line; errors become one sentence on stderr and an exit code."""
+    # OpenBLAS threads spin for tens of milliseconds after a product, on the cores that the model needs next:
+    # 21 against 12 ms of processor time a search at 5,000 chunks (2 cores, November 2026).
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     try:
         app()
     except RagstoneError as error:

@@ -22,7 +22,10 @@ def main() -> int:
     """Run the sample; the exit code of the server."""
     home = Path(os.environ.get("RAGSTONE_HOME", ROOT / ".run" / "home"))
     print(f"Starting the server on {home} ...", flush=True)
-    server = subprocess.Popen([RAGSTONE, "serve", "--home", home, "--port", os.environ.get("PORT", "8321")])
+    # Its request log would stand between the question and the answer.
+    quiet = {**os.environ, "RAGSTONE_TELEMETRY__LOG_LEVEL": "warning"}
+    port = os.environ.get("PORT", "8321")
+    server = subprocess.Popen([RAGSTONE, "serve", "--home", home, "--port", port], env=quiet)
     try:
         url = wait_until_ready(server, home)
         print("Adding Ragstone's own documentation ...", flush=True)

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from ragstone.store.database import Database
     from ragstone.telemetry.stages import StageTimer
 
-MOST_ATTEMPTS = 8
+MOST_ATTEMPTS = 64
+"""Ends a search that other writers outrun again and again, long before its deadline would."""
 LONGEST_S = 24 * 3600.0
 """Stands for no limit."""
 OVERFETCH = 4

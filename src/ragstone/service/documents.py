@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from uuid6 import uuid7
-
 from ragstone.deadline import Deadline
 from ragstone.errors import ChunkNotFound, DocumentNotFound, InvalidRequest
 from ragstone.ingest.normalise import require_unicode
@@ -210,8 +208,3 @@ class DocumentService:
         """Remove those of these originals that no document and no unfinished job names any more."""
         for name in sorted(names):
             await self._pipeline.drop_unused_blob(name)
-
-
-def new_document_id() -> DocumentId:
-    """An id for a document that is yet to come."""
-    return DocumentId(str(uuid7()))

@@ -9,6 +9,9 @@ vectors are random, which an exact scan does not notice. Raw figures go to bench
 
 from __future__ import annotations
 
+import as_served  # noqa: F401
+
+# isort: split
 import asyncio
 import tempfile
 import time

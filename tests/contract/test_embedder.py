@@ -99,3 +99,20 @@ async def test_statistics_count_texts(embedder: Embedder) -> None:
     assert statistics.texts == 3
     assert statistics.batches >= 1
     assert statistics.queue_length == 0
+
+
+async def test_texts_of_one_caller_have_the_vectors_of_queries(embedder: Embedder) -> None:
+    """A few texts at once are embedded as one by one, in order; none are no rows."""
+    rows = await embedder.embed_queries(TEXTS, Deadline.after(30))
+    alone = await embedder.embed_query(TEXTS[2], Deadline.after(30))
+
+    assert rows.shape == (len(TEXTS), embedder.dim)
+    assert rows.dtype == np.float32
+    assert float(rows[2] @ alone) >= 0.99999
+    assert (await embedder.embed_queries([], Deadline.after(30))).shape == (0, embedder.dim)
+
+
+async def test_texts_without_time_are_refused(embedder: Embedder) -> None:
+    """A deadline that is over ends them before the model runs."""
+    with pytest.raises(DeadlineExceeded):
+        await embedder.embed_queries(["a"], Deadline.after(-1))

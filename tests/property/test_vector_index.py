@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ragstone.index.vector import FIRST_ROWS, ExactVectorIndex
+from ragstone.index.vector import FIRST_ROWS, SPLIT_BYTES, ExactVectorIndex, ParallelProducts
 from ragstone.types import DocumentKey
 
 DIM = 4
@@ -77,3 +77,19 @@ def test_a_view_taken_before_a_change_stays_as_it_was() -> None:
 
     for kept, was in zip((before.matrix, before.keys, before.is_live), copied, strict=True):
         np.testing.assert_array_equal(kept, was)
+
+
+@given(
+    rows=st.sampled_from([0, 1, SPLIT_BYTES // 16 - 1, SPLIT_BYTES // 16, SPLIT_BYTES // 16 + 7]),
+    threads=st.integers(1, 5),
+)
+def test_products_over_several_threads_are_products(rows: int, threads: int) -> None:
+    """Each row's product stands at its place, however the rows were divided."""
+    matrix = (np.arange(rows * DIM, dtype=np.float32) % 7).reshape(rows, DIM)
+    vector = np.array([1, 2, 3, 4], np.float32)
+    products = ParallelProducts(threads)
+
+    found = products(matrix, vector)
+    products.close()
+
+    assert np.array_equal(found, matrix @ vector)

@@ -172,9 +172,8 @@ class AnswerPipeline:
         if candidates.sentences:
             try:
                 query = await self._embedder.embed_query(question, draft.deadline)
-                matrix = await self._embedder.embed_passages(
-                    [sentence.text for sentence in candidates.sentences]
-                )
+                texts = [sentence.text for sentence in candidates.sentences]
+                matrix = await self._embedder.embed_queries(texts, draft.deadline)
             except (DependencyFailed, Overloaded) as error:
                 log.warning("quote_without_embeddings", answer_id=draft.answer_id, code=error.code)
                 draft.degraded.append("quote:lexical_only")

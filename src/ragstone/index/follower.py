@@ -8,6 +8,7 @@ document key and added as the rows say now.
 from __future__ import annotations
 
 import asyncio
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from anyio import to_thread
 from ragstone.errors import IndexFailed
 from ragstone.index.lexical import TantivyIndex
 from ragstone.index.slot import Applied, Slot
-from ragstone.index.vector import ExactVectorIndex
+from ragstone.index.vector import ExactVectorIndex, Products
 from ragstone.store.change_log import Change, changes_after
 from ragstone.store.collections import all_collections
 from ragstone.store.passages import document_keys, indexed_chunks, stream_vectors
@@ -50,13 +51,21 @@ class CollectionIndexes:
 class IndexFollower:
     """The derived indexes of this process. Build with `open_follower`."""
 
-    def __init__(self, database: Database, slot: Slot, epoch: str, writer_memory_mb: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        slot: Slot,
+        epoch: str,
+        writer_memory_mb: int,
+        products: Products = operator.matmul,
+    ) -> None:
         self._database = database
         self._slot = slot
         self._epoch = epoch
         self._writer_memory_mb = writer_memory_mb
         self._indexes: dict[CollectionId, CollectionIndexes] = {}
         self._own: set[int] = set()
+        self._products = products
         self._applied = 0
         self._turn = asyncio.Lock()
         self._catching_up: asyncio.Future[None] | None = None
@@ -226,7 +235,9 @@ class IndexFollower:
         await self._note_applied()
 
     async def _load_collection(self, collection: Collection, *, is_kept: bool) -> None:
-        indexes = CollectionIndexes(collection, ExactVectorIndex(collection.dim), None, collection.version)
+        indexes = CollectionIndexes(
+            collection, ExactVectorIndex(collection.dim, self._products), None, collection.version
+        )
         self._indexes[collection.id] = indexes
         async with self._database.read() as connection:
             async for matrix, keys, documents in stream_vectors(
@@ -312,7 +323,7 @@ class IndexFollower:
         for collection_id in wanted:
             if collection_id in found and collection_id not in self._indexes:
                 fresh = found[collection_id]
-                indexes = CollectionIndexes(fresh, ExactVectorIndex(fresh.dim), None, 0)
+                indexes = CollectionIndexes(fresh, ExactVectorIndex(fresh.dim, self._products), None, 0)
                 await self._rebuild_lexical(indexes)
                 self._indexes[collection_id] = indexes
 
@@ -378,8 +389,10 @@ def _look_at(done: asyncio.Future[None]) -> None:
         done.exception()
 
 
-async def open_follower(database: Database, slot: Slot, writer_memory_mb: int) -> IndexFollower:
-    """The follower of an open database, caught up."""
-    follower = IndexFollower(database, slot, await database.epoch(), writer_memory_mb)
+async def open_follower(
+    database: Database, slot: Slot, writer_memory_mb: int, products: Products = operator.matmul
+) -> IndexFollower:
+    """The follower of an open database, caught up; `products` is what its vector indexes multiply with."""
+    follower = IndexFollower(database, slot, await database.epoch(), writer_memory_mb, products)
     await follower.open()
     return follower

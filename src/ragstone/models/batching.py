@@ -17,6 +17,7 @@ import numpy as np
 from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, Overloaded
 from ragstone.models.card import ModelCard
+from ragstone.models.hardware import give_way
 from ragstone.models.ports import EmbedderStatistics
 from ragstone.types import Matrix, TokenCounter, Vector
 
@@ -79,8 +80,8 @@ class MicroBatcher:
         """Texts that wait for a batch."""
         return len(self._waiting)
 
-    async def embed(self, text: str) -> Vector:
-        """The vector of `text`; cancelling takes it out of the queue.
+    async def embed(self, texts: Sequence[str]) -> list[Vector]:
+        """The vectors of one caller's texts, in order; cancelling takes them out of the queue.
 
         Raises:
             Overloaded: the queue is full.
@@ -94,14 +95,15 @@ class MicroBatcher:
                 "or raise models.waiting_queries."
             )
         loop = asyncio.get_running_loop()
-        entry: tuple[str, asyncio.Future[Vector]] = (text, loop.create_future())
-        self._waiting.append(entry)
+        entries: list[tuple[str, asyncio.Future[Vector]]] = [(text, loop.create_future()) for text in texts]
+        self._waiting.extend(entries)
         loop.call_soon(self._start)
         try:
-            return await entry[1]
+            return await asyncio.gather(*(future for _, future in entries))
         finally:
-            if entry in self._waiting:
-                self._waiting.remove(entry)
+            for entry in entries:
+                if entry in self._waiting:
+                    self._waiting.remove(entry)
 
     async def aclose(self) -> None:
         """Refuse what waits, let the running batch end."""
@@ -148,12 +150,21 @@ class LocalEmbedder:
         encoder: TextEncoder,
         limits: BatchingLimits | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        open_bulk_encoder: Callable[[], TextEncoder] | None = None,
     ) -> None:
+        """Take over an encoder.
+
+        `open_bulk_encoder` opens another one for passages, in their thread, at the first of them: the
+        threads that it starts inherit that thread's low priority. None shares the encoder.
+        """
         self._encoder = encoder
+        self._open_bulk_encoder = open_bulk_encoder
+        self._bulk_encoder: TextEncoder | None = None
         self._limits = limits or BatchingLimits()
         self._clock = clock
         self._queries = MicroBatcher(self._timed_encode, self._limits)
-        self._bulk = ThreadPoolExecutor(self._limits.bulk_threads, "embed-passages")
+        # Passages give way: a query beside them waits for its share of the cores, not for theirs.
+        self._bulk = ThreadPoolExecutor(self._limits.bulk_threads, "embed-passages", initializer=give_way)
         self._bulk_callers = 0
         self._is_closed = False
         self._counting = threading.Lock()
@@ -196,9 +207,17 @@ class LocalEmbedder:
 
     async def embed_query(self, text: str, deadline: Deadline) -> Vector:
         """The vector of one query; see `Embedder.embed_query`."""
+        return (await self._embed_now([text], deadline))[0]
+
+    async def embed_queries(self, texts: Sequence[str], deadline: Deadline) -> Matrix:
+        """The vectors of a few texts that one caller waits for; see `Embedder.embed_queries`."""
+        rows = await self._embed_now(texts, deadline)
+        return np.array(rows, np.float32).reshape(len(texts), self.dim)
+
+    async def _embed_now(self, texts: Sequence[str], deadline: Deadline) -> list[Vector]:
         deadline.check("the query was embedded")
         with anyio.move_on_after(deadline.remaining_s):
-            return await self._queries.embed(text)
+            return await self._queries.embed(texts)
         raise DeadlineExceeded(
             f"The {deadline.budget_s:g} s given to this request were used up while its query waited for the "
             "embedding model; give it more time or ask for less.",
@@ -244,11 +263,13 @@ class LocalEmbedder:
     def _encode_slice(self, texts: Sequence[str]) -> Matrix:
         if self._is_closed:
             raise _stopping()
-        return self._timed_encode(texts)
+        if self._bulk_encoder is None:
+            self._bulk_encoder = self._open_bulk_encoder() if self._open_bulk_encoder else self._encoder
+        return self._timed_encode(texts, self._bulk_encoder)
 
-    def _timed_encode(self, texts: Sequence[str]) -> Matrix:
+    def _timed_encode(self, texts: Sequence[str], encoder: TextEncoder | None = None) -> Matrix:
         start = self._clock()
-        rows = self._encoder.encode(texts)
+        rows = (encoder or self._encoder).encode(texts)
         with self._counting:
             self._done = replace(
                 self._done,

@@ -88,6 +88,10 @@ class CachingEmbedder:
             self._vectors[key] = vector
         return vector
 
+    async def embed_queries(self, texts: Sequence[str], deadline: Deadline) -> Matrix:
+        """The vectors of a few texts that one caller waits for, never cached."""
+        return await self._embedder.embed_queries(texts, deadline)
+
     async def embed_passages(self, texts: Sequence[str]) -> Matrix:
         """The vectors of many passages, never cached: each is embedded once and then stored."""
         return await self._embedder.embed_passages(texts)

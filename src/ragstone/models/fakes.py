@@ -50,6 +50,11 @@ class HashEmbedder:
         vector: Vector = (await self.embed_passages([text]))[0]
         return vector
 
+    async def embed_queries(self, texts: Sequence[str], deadline: Deadline) -> Matrix:
+        """`(len(texts), dim)` float32 unit rows."""
+        deadline.check("the texts were embedded")
+        return await self.embed_passages(texts)
+
     async def embed_passages(self, texts: Sequence[str]) -> Matrix:
         """`(len(texts), dim)` float32 unit rows."""
         if self.gate is not None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+import threading
 from pathlib import Path
 
 CPU_DESCRIPTION = Path("/proc/cpuinfo")
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+BACKGROUND_NICENESS = 10
+"""A tenth of the share of a thread that nobody lowered."""
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 
 
@@ -18,6 +23,16 @@ def usable_cores(quota: Path = CPU_QUOTA) -> int:
     except (OSError, ValueError):
         return allowed
     return allowed if limit == "max" else max(1, min(allowed, int(limit) // int(period)))
+
+
+def give_way() -> None:
+    """Lower the priority of the calling thread, and of the threads that it starts from now on.
+
+    On Linux, where priorities belong to threads; elsewhere nothing happens.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICENESS)
 
 
 def multiplies_bf16(description: Path = CPU_DESCRIPTION) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -40,8 +41,9 @@ async def open_local_embedder(options: LocalModelOptions | None = None) -> Cachi
         NotReady: a model file is missing or damaged, or the runtime asked for is not installed.
     """
     chosen = options or LocalModelOptions()
-    encoder = await asyncio.to_thread(load_encoder, chosen.folder, chosen.runtime, chosen.threads)
-    return CachingEmbedder(LocalEmbedder(encoder, chosen.limits), chosen.cache_entries, chosen.cache_ttl_s)
+    load = partial(load_encoder, chosen.folder, chosen.runtime, chosen.threads)
+    embedder = LocalEmbedder(await asyncio.to_thread(load), chosen.limits, open_bulk_encoder=load)
+    return CachingEmbedder(embedder, chosen.cache_entries, chosen.cache_ttl_s)
 
 
 def load_encoder(

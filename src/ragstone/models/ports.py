@@ -82,6 +82,18 @@ class Embedder(Protocol):
         """
         ...
 
+    async def embed_queries(self, texts: Sequence[str], deadline: Deadline) -> Matrix:
+        """`(len(texts), dim)` float32 unit rows of a few short texts that one caller waits for.
+
+        They go with the queries, ahead of all passages; none is cached.
+
+        Raises:
+            Overloaded: too many queries wait already.
+            DeadlineExceeded: the request's time is used up.
+            EmbeddingFailed: the model failed.
+        """
+        ...
+
     async def embed_passages(self, texts: Sequence[str]) -> Matrix:
         """`(len(texts), dim)` float32 unit rows in the order of `texts`.
 

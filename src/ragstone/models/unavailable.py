@@ -39,6 +39,14 @@ class UnavailableEmbedder:
         """
         raise EmbeddingFailed(self.reason)
 
+    async def embed_queries(self, texts: Sequence[str], deadline: Deadline) -> Matrix:  # noqa: ARG002
+        """Fails.
+
+        Raises:
+            EmbeddingFailed: always.
+        """
+        raise EmbeddingFailed(self.reason)
+
     async def embed_passages(self, texts: Sequence[str]) -> Matrix:  # noqa: ARG002
         """Fails.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 
@@ -14,6 +16,7 @@ from ragstone.errors import DeadlineExceeded, EmbeddingFailed, Overloaded
 from ragstone.models.batching import BatchingLimits, LocalEmbedder
 from ragstone.models.card import ModelCard
 from ragstone.models.fakes import WordCounter
+from ragstone.models.hardware import BACKGROUND_NICENESS
 from ragstone.types import Matrix
 
 pytestmark = pytest.mark.anyio
@@ -307,3 +310,48 @@ async def test_statistics_count_runs_and_texts(
     assert (statistics.batches, statistics.texts, statistics.queue_length) == (2, 48, 0)
     assert statistics.mean_batch_size == 24.0
     assert statistics.ms_per_text == 2000 / 48
+
+
+async def test_texts_that_one_caller_waits_for_go_ahead_of_passages(
+    make: Callable[..., LocalEmbedder], encoder: GatedEncoder
+) -> None:
+    """Sentences of an answer share a batch with the queries, in the caller's order."""
+    embedder = make()
+
+    rows = await embedder.embed_queries(["three 3", "one 1", "two 2"], Deadline.after(LIMIT_S))
+
+    assert rows.tolist() == [[3.0], [1.0], [2.0]]
+    assert encoder.batches == [["three 3", "one 1", "two 2"]]
+
+
+async def test_one_failure_ends_all_texts_of_a_caller_and_the_next_caller_is_served(
+    make: Callable[..., LocalEmbedder],
+) -> None:
+    """The error comes as it is, and nothing is left waiting."""
+    embedder = make()
+
+    with pytest.raises(EmbeddingFailed):
+        await embedder.embed_queries(["fail", "one 1"], Deadline.after(LIMIT_S))
+
+    assert embedder.statistics().queue_length == 0
+    assert await ask(embedder, "two 2") == 2.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities belong to threads on Linux only")
+async def test_passages_run_in_an_encoder_and_at_a_priority_of_their_own() -> None:
+    """What the bulk encoder's thread starts inherits its low priority; queries keep theirs."""
+    priorities: list[int] = []
+
+    class Noting(GatedEncoder):
+        def encode(self, texts: Sequence[str]) -> Matrix:
+            priorities.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return super().encode(texts)
+
+    mine = os.getpriority(os.PRIO_PROCESS, 0)
+    embedder = LocalEmbedder(Noting(), open_bulk_encoder=Noting)
+
+    await embedder.embed_query("one 1", Deadline.after(LIMIT_S))
+    await embedder.embed_passages(["bulk 1"])
+    await embedder.aclose()
+
+    assert priorities == [mine, max(mine, BACKGROUND_NICENESS)]

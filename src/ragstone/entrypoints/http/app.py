@@ -9,6 +9,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ragstone.entrypoints.http import documents, questions, status
@@ -20,7 +21,8 @@ from ragstone.entrypoints.http.problems import (
     render_unexpected,
     render_validation_error,
 )
-from ragstone.entrypoints.mcp.server import build_mcp_server, mcp_routes
+from ragstone.entrypoints.mcp.mount import PATH as MCP_PATH
+from ragstone.entrypoints.mcp.mount import McpMount
 from ragstone.errors import RagstoneError
 from ragstone.runtime import Engine
 
@@ -32,20 +34,19 @@ Additions to /v1 are compatible; unknown request fields are refused."""
 
 def build_app(engine: Engine) -> ASGIApp:
     """The application; the engine is opened and closed by whoever built it."""
-    mcp = build_mcp_server(engine)
-    mcp_app, session = mcp_routes(mcp, engine.settings.security.allowed_hosts)
+    mcp = McpMount(engine)
     app = FastAPI(
         title="Ragstone",
         version=version("ragstone"),
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,
-        lifespan=_lifespan(session),
+        lifespan=_lifespan(mcp.running),
     )
     app.state.engine = engine
     for module in (documents, questions, status):
         app.include_router(module.router)
-    app.router.routes.extend(mcp_app)
+    app.router.routes.append(Route(MCP_PATH, mcp, include_in_schema=False))
     app.add_exception_handler(RagstoneError, render_ragstone_error)
     app.add_exception_handler(RequestValidationError, render_validation_error)
     app.add_exception_handler(HTTPException, render_http_error)

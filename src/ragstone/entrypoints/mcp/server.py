@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -13,7 +12,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.types import ToolAnnotations
 from pydantic import Field
-from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from ragstone.deadline import Deadline
 from ragstone.entrypoints import wire
@@ -170,22 +169,13 @@ def build_mcp_server(engine: Engine) -> MCPServer[None]:
     return server
 
 
-def mcp_routes(
-    server: MCPServer[None], allowed_hosts: Sequence[str]
-) -> tuple[list[BaseRoute], Callable[[], AbstractAsyncContextManager[None]]]:
-    """The routes of the streamable HTTP transport at /mcp, and the context they must run in."""
+def http_app(server: MCPServer[None], path: str, allowed_hosts: Sequence[str]) -> ASGIApp:
+    """The streamable HTTP transport at `path`; it works while the server's session manager runs."""
     names = ["localhost", "127.0.0.1", "[::1]", *allowed_hosts]
     hosts = [variant for name in names for variant in (name, f"{name}:*")]
     origins = [f"{scheme}://{host}" for scheme in ("http", "https") for host in hosts]
     security = TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
-    app = server.streamable_http_app(streamable_http_path="/mcp", transport_security=security)
-
-    @asynccontextmanager
-    async def session() -> AsyncIterator[None]:
-        async with server.session_manager.run():
-            yield
-
-    return list(app.routes), session
+    return server.streamable_http_app(streamable_http_path=path, transport_security=security)
 
 
 def _translated(tool: Callable[..., Awaitable[Structured]]) -> Callable[..., Awaitable[Structured]]:

@@ -304,10 +304,10 @@ class Document:
 class Written:
     """What a write did; it was searchable when this came back.
 
-    `status`: added, replaced, updated (metadata or title only), unchanged, removed.
+    `status`: added, replaced, updated (metadata or title only), unchanged.
     """
 
-    status: Literal["added", "replaced", "updated", "unchanged", "removed"]
+    status: Literal["added", "replaced", "updated", "unchanged"]
     document_id: DocumentId
     version: int
     chunk_count: int
@@ -316,6 +316,33 @@ class Written:
     warnings: tuple[str, ...] = ()
     embedded_count: int = 0
     """Chunks that the model had to embed; the others had their vector already."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedDocument:
+    """One document that is gone."""
+
+    id: DocumentId
+    title: str
+    source: str | None
+    version: int
+    chunk_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a removal took away; its text was unreachable in every process when this came back."""
+
+    collection: str
+    documents: tuple[RemovedDocument, ...]
+    originals: tuple[str, ...]
+    """sha256 of the kept originals whose files were deleted; others still use the rest."""
+    corpus_version: int
+
+    @property
+    def chunk_count(self) -> int:
+        """Chunks removed, with their vectors."""
+        return sum(document.chunk_count for document in self.documents)
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,10 +117,26 @@ def test_documents_are_listed_shown_and_removed(home: Path, tmp_path: Path) -> N
     assert [command.exit_code for command in (listed, shown, removed, left, by_filter, found)] == [0] * 6
     assert all(str(document_id) in listed.stdout for document_id in ids.values())
     assert "The one swallow returns in spring." in shown.stdout
-    assert removed.stdout == f"removed {ids['one']}\n"
+    assert removed.stdout.splitlines()[0].startswith(f"removed {ids['one']}  ")
+    assert "1 document with 1 chunk" in removed.stdout
     assert {document["id"] for document in several(left.json["documents"])} == {ids["two"], ids["three"]}
     assert one(by_filter.json["results"])["removed"] == 2
     assert hits(found.json) == []
+
+
+def test_what_came_from_a_path_is_removed_by_it(home: Path, tmp_path: Path) -> None:
+    """`docs remove --source` takes the path or URL that a document came from, and no other document."""
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.md").write_text(f"The {name} wagtail nests in walls.", "utf-8")
+    run_command("add", tmp_path, "-i", "*.md", "-c", "walls", home=home)
+
+    removed = run_command(
+        "docs", "remove", "--source", str(tmp_path / "one.md"), "-c", "walls", "--json", home=home
+    )
+    left = run_command("docs", "list", "-c", "walls", "--json", home=home)
+
+    assert one(removed.json["results"])["removed"] == 1
+    assert [Path(str(found["source"])).name for found in several(left.json["documents"])] == ["two.md"]
 
 
 def test_collections_are_made_listed_and_removed(home: Path) -> None:
@@ -135,7 +151,7 @@ def test_collections_are_made_listed_and_removed(home: Path) -> None:
     found = {row["name"]: row["language"] for row in several(listed.json["collections"])}
     assert found == {"briefe": "de", "default": "en"}
     assert unsure.exit_code == 1
-    assert (removed.exit_code, removed.stdout) == (0, "removed briefe\n")
+    assert (removed.exit_code, removed.stdout) == (0, "0 documents with 0 chunks removed from briefe.\n")
     assert "default" in left.stdout and "briefe" not in left.stdout
 
 

@@ -86,17 +86,25 @@ def test_deletes_leave_nothing_behind(small: tuple[httpx2.Client, Path]) -> None
     listed = client.get("/v1/documents", params={"collection": "gone"}).json()["documents"]
     assert len(_originals(home)) == 3
 
-    client.delete(f"/v1/documents/{listed[0]['id']}")
+    by_id = client.delete(f"/v1/documents/{listed[0]['id']}")
     by_filter = client.delete(
         "/v1/documents",
         params={"collection": "gone", "filter": '{"type": "eq", "key": "name", "value": "two"}'},
     )
 
     assert by_filter.json()["removed"] == 1
+    for removed, gone in ((by_id, listed[0]), (by_filter, listed[1])):
+        receipt = removed.json()["receipt"]
+        assert [found["id"] for found in receipt["documents"]] == [gone["id"]]
+        assert (receipt["document_count"], receipt["chunk_count"], len(receipt["originals"])) == (1, 1, 1)
+        assert receipt["corpus_version"] == removed.json()["corpus_version"]
     for mode in ("lexical", "dense", "hybrid"):
         assert [hit["text"] for hit in hits(client, "gone", "secret", mode=mode)] == ["Secret three."]
     assert len(_originals(home)) == 1
-    assert client.delete("/v1/collections/gone").status_code == 200
+    removed = client.delete("/v1/collections/gone")
+    assert removed.status_code == 200
+    assert [found["id"] for found in removed.json()["receipt"]["documents"]] == [listed[2]["id"]]
+    assert len(removed.json()["receipt"]["originals"]) == 1
     assert client.post("/v1/search", json={"query": "secret", "collections": ["gone"]}).status_code == 404
     assert _originals(home) == []
 

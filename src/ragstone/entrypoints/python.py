@@ -27,6 +27,7 @@ from ragstone.types import (
     DocumentId,
     JsonValue,
     Passage,
+    Receipt,
     SearchResult,
     Span,
     Written,
@@ -192,7 +193,7 @@ class AsyncRagstone:
         span = None if end is None and start == 0 else Span(start, start + 100_000 if end is None else end)
         return await self.engine.documents.read(DocumentId(document_id), span)
 
-    async def remove(self, document_id: str) -> Written:
+    async def remove(self, document_id: str) -> Receipt:
         """Remove a document; when this returns its text is unreachable.
 
         Raises:
@@ -299,7 +300,7 @@ class Ragstone:
         """See `AsyncRagstone.read`."""
         return self._call(self._inner.read, document_id, start, end)
 
-    def remove(self, document_id: str) -> Written:
+    def remove(self, document_id: str) -> Receipt:
         """See `AsyncRagstone.remove`."""
         return self._call(self._inner.remove, document_id)
 

@@ -20,6 +20,7 @@ from ragstone.types import (
     Job,
     LegScore,
     Passage,
+    Receipt,
     ScoreBreakdown,
     SearchResult,
     Span,
@@ -27,6 +28,7 @@ from ragstone.types import (
 )
 
 Wire: TypeAlias = dict[str, object]
+LISTED_IN_RECEIPT = 1000
 
 
 def written(result: Written) -> Wire:
@@ -40,6 +42,60 @@ def written(result: Written) -> Wire:
         "corpus_version": result.corpus_version,
         "status": result.status,
         "warnings": list(result.warnings),
+    }
+
+
+def receipt(result: Receipt) -> Wire:
+    """What a removal took away; the first `LISTED_IN_RECEIPT` documents are listed."""
+    return {
+        "collection": result.collection,
+        "document_count": len(result.documents),
+        "chunk_count": result.chunk_count,
+        "documents": [
+            {
+                "id": document.id,
+                "title": document.title,
+                "source": document.source,
+                "version": document.version,
+                "chunk_count": document.chunk_count,
+            }
+            for document in result.documents[:LISTED_IN_RECEIPT]
+        ],
+        "originals": list(result.originals[:LISTED_IN_RECEIPT]),
+        "corpus_version": result.corpus_version,
+    }
+
+
+def removed_document(result: Receipt) -> Wire:
+    """The removal of one document."""
+    (gone,) = result.documents
+    return {
+        "id": gone.id,
+        "version": gone.version,
+        "chunk_count": gone.chunk_count,
+        "collection": result.collection,
+        "corpus_version": result.corpus_version,
+        "status": "removed",
+        "receipt": receipt(result),
+    }
+
+
+def removed_documents(result: Receipt) -> Wire:
+    """The removal of what a filter matched."""
+    return {
+        "removed": len(result.documents),
+        "collection": result.collection,
+        "corpus_version": result.corpus_version,
+        "receipt": receipt(result),
+    }
+
+
+def removed_collection(result: Receipt) -> Wire:
+    """The removal of a collection."""
+    return {
+        "removed": result.collection,
+        "corpus_version": result.corpus_version,
+        "receipt": receipt(result),
     }
 
 

@@ -180,13 +180,15 @@ class IngestPipeline:
             prepared.embedded_count,
         )
 
-    async def drop_unused_blob(self, sha256: str) -> None:
-        """Remove an original that no document and no unfinished job names any more."""
+    async def drop_unused_blob(self, sha256: str) -> bool:
+        """Remove an original that no document and no unfinished job names any more; whether it went."""
         async with self._database.write() as connection:
             # Inside the write turn: no other write of this process can begin to use it meanwhile.
             waiting = {payload["blob"] for _, payload in await unfinished_jobs(connection)}
-            if sha256 not in waiting and await count_blob_uses(connection, sha256) == 0:
+            is_unused = sha256 not in waiting and await count_blob_uses(connection, sha256) == 0
+            if is_unused:
                 await to_thread.run_sync(self._blobs.remove, sha256)
+        return is_unused
 
 
 def _check_version(request: IngestRequest, old: StoredState | None) -> None:

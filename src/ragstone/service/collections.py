@@ -13,8 +13,8 @@ from ragstone.store.collections import (
     remove_collection,
     require_collection,
 )
-from ragstone.store.documents import blob_names
-from ragstone.types import DEFAULT_COLLECTION, LOCAL_OWNER, ChunkingSpec, Collection, Principal
+from ragstone.store.documents import states_of
+from ragstone.types import DEFAULT_COLLECTION, LOCAL_OWNER, ChunkingSpec, Collection, Principal, Receipt
 
 if TYPE_CHECKING:
     from ragstone.ingest.pipeline import IngestPipeline
@@ -81,20 +81,19 @@ class CollectionService:
             )
         return replace(made, version=change.version or made.version)
 
-    async def remove(self, name: str, principal: Principal = LOCAL_OWNER) -> int:
-        """Remove a collection with all its documents; the corpus version after it. `default` stays, empty.
+    async def remove(self, name: str, principal: Principal = LOCAL_OWNER) -> Receipt:
+        """Remove a collection with all its documents; `default` stays, empty.
 
         Raises:
             CollectionNotFound: there is no such collection.
         """
         async with self._writer.change() as change:
             found = await require_collection(change.connection, principal.tenant_id, name)
-            blobs = await blob_names(change.connection, found.id)
+            states = await states_of(change.connection, principal, found.id, None)
             await remove_collection(change.connection, found.id)
             change.collections[found.id] = "dropped"
             if name == DEFAULT_COLLECTION:
                 fresh = self._pipeline.new_collection(principal, name, found.language, found.chunking)
                 await create_collection(change.connection, fresh)
                 change.collections[fresh.id] = "created"
-        await self._documents.drop_originals(blobs)
-        return change.version
+        return await self._documents.receipt(name, states, change.version)

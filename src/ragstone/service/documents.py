@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from ragstone.deadline import Deadline
@@ -14,6 +16,7 @@ from ragstone.store.collections import (
     require_collection,
 )
 from ragstone.store.documents import (
+    StoredState,
     edit_document,
     find_by_id,
     get_document,
@@ -31,6 +34,8 @@ from ragstone.types import (
     Metadata,
     Passage,
     Principal,
+    Receipt,
+    RemovedDocument,
     Span,
     Written,
 )
@@ -90,7 +95,7 @@ class DocumentService:
             change.touch(old.collection_id, [old.key])
         return await self.get(document_id, principal)
 
-    async def remove(self, document_id: DocumentId, principal: Principal = LOCAL_OWNER) -> Written:
+    async def remove(self, document_id: DocumentId, principal: Principal = LOCAL_OWNER) -> Receipt:
         """Remove a document: when this returns, its text is unreachable.
 
         Raises:
@@ -102,15 +107,12 @@ class DocumentService:
                 raise DocumentNotFound(document_id)
             await remove_document(change.connection, old.key)
             change.touch(old.collection_id, [old.key])
-        if old.blob_sha256 is not None:
-            await self._pipeline.drop_unused_blob(old.blob_sha256)
-        self._metrics.documents_written.labels("removed").inc()
-        return Written("removed", old.id, old.version, old.chunk_count, old.collection, change.version)
+        return await self.receipt(old.collection, [old], change.version)
 
     async def remove_matching(
         self, collection: str, filter_: Filter, principal: Principal = LOCAL_OWNER
-    ) -> tuple[int, int]:
-        """Remove every document of a collection that a filter matches; how many, and the corpus version.
+    ) -> Receipt:
+        """Remove every document of a collection that a filter matches.
 
         Raises:
             CollectionNotFound: there is no such collection.
@@ -122,9 +124,17 @@ class DocumentService:
                 await remove_document(change.connection, state.key)
             if states:
                 change.touch(found.id, [state.key for state in states])
-        await self.drop_originals({state.blob_sha256 for state in states if state.blob_sha256 is not None})
+        return await self.receipt(collection, states, change.version or await self._database.corpus_version())
+
+    async def receipt(self, collection: str, states: Sequence[StoredState], version: int) -> Receipt:
+        """What was removed; the originals that nothing names any more are deleted first."""
         self._metrics.documents_written.labels("removed").inc(len(states))
-        return len(states), change.version or await self._database.corpus_version()
+        removed = tuple(
+            RemovedDocument(state.id, state.title, state.source, state.version, state.chunk_count)
+            for state in states
+        )
+        blobs = {state.blob_sha256 for state in states if state.blob_sha256 is not None}
+        return Receipt(collection, removed, await self.drop_originals(blobs), version)
 
     async def get(self, document_id: DocumentId, principal: Principal = LOCAL_OWNER) -> Document:
         """One document without its text.
@@ -204,7 +214,6 @@ class DocumentService:
         span = Span(max(0, chunk.span.start - context_chars), chunk.span.end + context_chars)
         return await self.read(chunk.document_id, span, principal)
 
-    async def drop_originals(self, names: set[str]) -> None:
+    async def drop_originals(self, names: AbstractSet[str]) -> tuple[str, ...]:
         """Remove those of these originals that no document and no unfinished job names any more."""
-        for name in sorted(names):
-            await self._pipeline.drop_unused_blob(name)
+        return tuple([name for name in sorted(names) if await self._pipeline.drop_unused_blob(name)])

@@ -151,14 +151,13 @@ async def find_by_content(
 
 
 async def states_of(
-    connection: AsyncConnection, principal: Principal, collection_id: CollectionId, filter_: Filter
+    connection: AsyncConnection, principal: Principal, collection_id: CollectionId, filter_: Filter | None
 ) -> list[StoredState]:
-    """The collection's documents that `principal` may see and a filter matches, by key."""
-    statement = (
-        _states()
-        .where(documents.c.collection_id == collection_id, is_visible(principal), matches(filter_))
-        .order_by(documents.c.key)
-    )
+    """The collection's documents that `principal` may see and a filter, if any, matches, by key."""
+    statement = _states().where(documents.c.collection_id == collection_id, is_visible(principal))
+    if filter_ is not None:
+        statement = statement.where(matches(filter_))
+    statement = statement.order_by(documents.c.key)
     return [_stored_state(row) for row in (await connection.execute(statement)).mappings()]
 
 
@@ -206,11 +205,9 @@ async def count_blob_uses(connection: AsyncConnection, blob_sha256: str) -> int:
     return int((await connection.execute(statement)).scalar_one())
 
 
-async def blob_names(connection: AsyncConnection, collection_id: CollectionId | None = None) -> set[str]:
-    """The hashes of all originals in use, or of those that one collection uses."""
+async def blob_names(connection: AsyncConnection) -> set[str]:
+    """The hashes of all originals that documents use."""
     statement = select(documents.c.blob_sha256).where(documents.c.blob_sha256.is_not(None)).distinct()
-    if collection_id is not None:
-        statement = statement.where(documents.c.collection_id == collection_id)
     return {str(name) for name in (await connection.execute(statement)).scalars()}
 
 

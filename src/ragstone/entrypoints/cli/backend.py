@@ -146,12 +146,13 @@ class LocalBackend:
 
     async def remove_document(self, document_id: str) -> Wire:
         """Remove a document."""
-        return wire.written(await self._engine.documents.remove(DocumentId(document_id)))
+        return wire.removed_document(await self._engine.documents.remove(DocumentId(document_id)))
 
     async def remove_matching(self, collection: str, filters: JsonValue) -> Wire:
         """Remove the documents that a filter matches."""
-        removed, version = await self._engine.documents.remove_matching(collection, read_filter(filters))
-        return {"removed": removed, "collection": collection, "corpus_version": version}
+        return wire.removed_documents(
+            await self._engine.documents.remove_matching(collection, read_filter(filters))
+        )
 
     async def collections(self) -> Wire:
         """Every collection."""
@@ -163,7 +164,7 @@ class LocalBackend:
 
     async def remove_collection(self, name: str) -> Wire:
         """Remove a collection."""
-        return {"removed": name, "corpus_version": await self._engine.collections.remove(name)}
+        return wire.removed_collection(await self._engine.collections.remove(name))
 
     def _request(self, question: Question) -> AnswerRequest:
         return AnswerRequest(

@@ -64,10 +64,12 @@ def remove_collection(
     home: HomeOption = None,
 ) -> None:
     """Remove a collection with all its documents."""
+    from ragstone.entrypoints.cli.show import removal
+
     if not is_sure:
         typer.confirm(f"Remove collection {name!r} with all its documents?", abort=True, err=True)
     done = with_backend(load_settings(context, home), lambda backend: backend.remove_collection(name))
     if as_json:
         print_json(done)
     else:
-        print(f"removed {name}")
+        removal(console(), done)

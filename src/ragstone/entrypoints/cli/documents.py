@@ -158,8 +158,11 @@ def remove_documents(
     filters: Annotated[
         str | None, typer.Option("--filter", metavar="JSON", help="Remove what a metadata filter matches.")
     ] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", help="Remove the document that came from this path or URL.")
+    ] = None,
     collection: Annotated[
-        str, typer.Option("-c", "--collection", help="Where the filter looks.")
+        str, typer.Option("-c", "--collection", help="Where --filter and --source look.")
     ] = "default",
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -170,17 +173,23 @@ def remove_documents(
 
         ragstone docs remove 0192f0c4-6a6e-7cc1-9d2e-3f1f5a0c9b11
 
-        ragstone docs remove --filter '{"type": "eq", "key": "$source", "value": "/old/file.md"}'
+        ragstone docs remove --source /old/file.md
+
+        ragstone docs remove --filter '{"type": "lt", "key": "year", "value": 2020}'
     """
+    from ragstone.entrypoints.cli.show import removal
     from ragstone.errors import InvalidRequest
 
-    if not document_ids and filters is None:
-        raise InvalidRequest("Name at least one document id, or give a --filter.")
+    if not document_ids and filters is None and source is None:
+        raise InvalidRequest("Name at least one document id, or give a --filter or a --source.")
 
     async def removed(backend: Backend) -> list[Wire]:
         done = [await backend.remove_document(document_id) for document_id in document_ids or []]
         if filters is not None:
             done.append(await backend.remove_matching(collection, read_json_option("--filter", filters)))
+        if source is not None:
+            from_source: JsonValue = {"type": "eq", "key": "$source", "value": source}
+            done.append(await backend.remove_matching(collection, from_source))
         return done
 
     done = with_backend(load_settings(context, home), removed)
@@ -188,7 +197,7 @@ def remove_documents(
         print_json({"results": done})
         return
     for result in done:
-        print(f"removed {result['id']}" if "id" in result else f"removed {result['removed']} documents")
+        removal(console(), result)
 
 
 def read_json_option(name: str, text: str) -> JsonValue:

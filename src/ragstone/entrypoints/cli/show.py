@@ -47,6 +47,28 @@ def document_card(console: Console, document: Wire, passage: Wire) -> None:
     console.print(Text(str(passage["text"])))
 
 
+def removal(console: Console, result: Wire) -> None:
+    """The receipt of a removal."""
+    receipt = _object(result["receipt"])
+    documents, originals = _objects(receipt["documents"]), cast("Sequence[str]", receipt["originals"])
+    for gone in documents:
+        console.print(f"removed {gone['id']}  [bold]{escape(str(gone['title']))}[/]", soft_wrap=True)
+    count = cast("int", receipt["document_count"])
+    if count > len(documents):
+        console.print(f"… and {count - len(documents)} more")
+    chunks = cast("int", receipt["chunk_count"])
+    kept = f" and {len(originals)} kept original{_s(len(originals))}" if originals else ""
+    console.print(
+        f"{count} document{_s(count)} with {chunks} chunk{_s(chunks)}{kept} removed "
+        f"from {escape(str(receipt['collection']))}.",
+        soft_wrap=True,
+    )
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
 def collection_table(found: Wire) -> Table:
     """Collections with their counts."""
     table = Table("collection", "documents", "chunks", "language", "model", box=None, header_style="bold")

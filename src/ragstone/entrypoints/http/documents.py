@@ -70,8 +70,8 @@ async def list_documents(
 @router.delete("/documents", summary="Remove documents by filter")
 async def remove_documents(engine: EngineOf, filter: str, collection: str = "default") -> Response:  # noqa: A002
     """Remove every document of a collection that the filter (JSON) matches."""
-    removed, version = await engine.documents.remove_matching(collection, _required_filter(filter))
-    return respond({"removed": removed, "collection": collection, "corpus_version": version})
+    removed = await engine.documents.remove_matching(collection, _required_filter(filter))
+    return respond(wire.removed_documents(removed))
 
 
 @router.get("/documents/{document_id}", summary="Get a document")
@@ -118,7 +118,7 @@ async def edit_document(engine: EngineOf, document_id: str, body: EditDocument) 
 @router.delete("/documents/{document_id}", summary="Remove a document", responses=documented({200: WRITTEN}))
 async def remove_document(engine: EngineOf, document_id: str) -> Response:
     """Remove a document; when this returns its text is unreachable."""
-    return respond(wire.written(await engine.documents.remove(DocumentId(document_id))))
+    return respond(wire.removed_document(await engine.documents.remove(DocumentId(document_id))))
 
 
 @router.get("/chunks/{chunk_id}", summary="Read around a chunk")
@@ -162,7 +162,7 @@ async def get_collection(engine: EngineOf, name: str) -> Response:
 @router.delete("/collections/{name}", summary="Remove a collection", tags=["collections"])
 async def remove_collection(engine: EngineOf, name: str) -> Response:
     """Remove a collection with all its documents."""
-    return respond({"removed": name, "corpus_version": await engine.collections.remove(name)})
+    return respond(wire.removed_collection(await engine.collections.remove(name)))
 
 
 async def _add_text(

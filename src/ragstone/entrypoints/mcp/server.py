@@ -125,7 +125,7 @@ class Tools:
         self, document_id: Annotated[str, Field(description="The document's id.")]
     ) -> Structured:
         """Remove a document; when this returns, its text cannot be found any more."""
-        return wire.written(await self._engine.documents.remove(DocumentId(document_id)))
+        return wire.removed_document(await self._engine.documents.remove(DocumentId(document_id)))
 
     async def list_collections(self) -> Structured:
         """List the collections with their document and chunk counts."""

@@ -63,6 +63,11 @@ class Span:
     start: int
     end: int
 
+    @property
+    def length(self) -> int:
+        """Code points covered."""
+        return self.end - self.start
+
     def of(self, text: str) -> str:
         """The characters that the span covers."""
         return text[self.start : self.end]

@@ -14,9 +14,10 @@ from ragstone.index.follower import IndexFollower, open_follower
 from ragstone.index.slot import take_slot
 from ragstone.ingest.write import Writer
 from ragstone.models.fakes import HashEmbedder
+from ragstone.store.chunks import NewChunk
 from ragstone.store.collections import create_collection
 from ragstone.store.database import Database, StoreConnection, open_database
-from ragstone.store.documents import NewChunk, NewDocument, put_document
+from ragstone.store.documents import NewDocument, put_document
 from ragstone.types import (
     DEFAULT_TENANT,
     ChunkDraft,

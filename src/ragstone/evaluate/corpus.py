@@ -24,7 +24,8 @@ from ragstone.ingest.chunk import embedding_text
 from ragstone.ingest.request import IngestRequest
 from ragstone.ingest.write import Writer
 from ragstone.runtime import open_engine
-from ragstone.store.documents import NewChunk, NewDocument, find_by_id, put_document, vectors_by_hash
+from ragstone.store.chunks import NewChunk, vectors_by_hash
+from ragstone.store.documents import NewDocument, find_by_id, put_document
 from ragstone.types import DEFAULT_TENANT, LOCAL_OWNER, ChunkDraft, DocumentId, Matrix, RawFile, Span, Vector
 
 if TYPE_CHECKING:

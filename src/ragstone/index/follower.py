@@ -1,8 +1,8 @@
 """Keeps a process's derived indexes at the version of the truth.
 
 One `catch_up` runs at a time; whoever asks meanwhile shares the next one, so many writes end in one
-lexical commit (group commit). Applying a change twice does no harm: a document's chunks are dropped by
-document key and added as the rows say now.
+lexical commit (group commit). Applying a change twice does no harm: a document's chunks are dropped and
+added as the rows say now; where a change left most of a document's chunks alone, only the others are.
 """
 
 from __future__ import annotations
@@ -20,21 +20,20 @@ import structlog
 from anyio import to_thread
 
 from ragstone.errors import IndexFailed
+from ragstone.index.feed import batches, put_changed_chunks, put_lexical, put_vectors
 from ragstone.index.lexical import TantivyIndex
 from ragstone.index.slot import Applied, Slot
 from ragstone.index.vector import ExactVectorIndex, Products
 from ragstone.store.change_log import Change, changes_after
 from ragstone.store.collections import all_collections
-from ragstone.store.passages import document_keys, indexed_chunks, stream_vectors
+from ragstone.store.passages import document_keys, stream_vectors
 
 if TYPE_CHECKING:
     from ragstone.index.ports import LexicalIndex, VectorIndex
     from ragstone.store.database import Database
-    from ragstone.types import Candidate, Collection, CollectionId, DocumentKey, Matrix, TenantId, Vector
+    from ragstone.types import Candidate, Collection, CollectionId, DocumentKey, TenantId, Vector
 
 log = structlog.get_logger(__name__)
-
-BATCH_DOCUMENTS = 200
 
 
 @dataclass(slots=True)
@@ -269,8 +268,7 @@ class IndexFollower:
             indexes.lexical = await to_thread.run_sync(build)
             async with self._database.read() as connection:
                 keys = await document_keys(connection, collection.id)
-            for batch in _batches(keys):
-                await self._put_lexical(indexes.lexical, [], batch)
+            await put_lexical(self._database, indexes.lexical, [], keys)
             await to_thread.run_sync(indexes.lexical.commit)
         except IndexFailed as error:
             indexes.lexical = None
@@ -299,7 +297,7 @@ class IndexFollower:
             await to_thread.run_sync(self._slot.write_applied, Applied(self._epoch, self._applied))
 
     async def _apply(self, changes: Sequence[Change], *, with_vectors: bool) -> None:
-        by_collection: dict[CollectionId, dict[DocumentKey, None]] = {}
+        by_collection: dict[CollectionId, dict[DocumentKey, bool]] = {}
         newest: dict[CollectionId, int] = {}
         for change in changes:
             newest[change.collection_id] = change.version
@@ -307,14 +305,15 @@ class IndexFollower:
                 await self._drop(change.collection_id)
                 continue
             keys = by_collection.setdefault(change.collection_id, {})
-            if change.op == "document":
-                keys[change.document_key] = None
+            if change.op in ("document", "chunks"):
+                is_partial = change.op == "chunks"
+                keys[change.document_key] = keys.get(change.document_key, True) and is_partial
         if any(collection_id not in self._indexes for collection_id in by_collection):
             await self._add_collections(by_collection)
         for collection_id, keys in by_collection.items():
             if collection_id in self._indexes:
                 indexes = self._indexes[collection_id]
-                await self._apply_documents(indexes, list(keys), with_vectors=with_vectors)
+                await self._apply_documents(indexes, keys, with_vectors=with_vectors)
                 indexes.last_change = max(indexes.last_change, newest[collection_id])
 
     async def _add_collections(self, wanted: Iterable[CollectionId]) -> None:
@@ -328,12 +327,20 @@ class IndexFollower:
                 self._indexes[collection_id] = indexes
 
     async def _apply_documents(
-        self, indexes: CollectionIndexes, keys: Sequence[DocumentKey], *, with_vectors: bool
+        self, indexes: CollectionIndexes, changed: Mapping[DocumentKey, bool], *, with_vectors: bool
     ) -> None:
+        """`changed` says of each document whether a look at its chunks is enough.
+
+        Without vectors it never is: those were read as the rows are now, and tell nothing of the files.
+        """
+        whole = [key for key, is_partial in changed.items() if not (is_partial and with_vectors)]
+        partial = [key for key, is_partial in changed.items() if is_partial and with_vectors]
         if indexes.lexical is not None:
             try:
-                for batch in _batches(keys):
-                    await self._put_lexical(indexes.lexical, batch, batch)
+                for batch in batches(whole):
+                    await put_lexical(self._database, indexes.lexical, batch, batch)
+                for key in partial:
+                    await put_changed_chunks(self._database, indexes.lexical, indexes.vector, key)
                 await to_thread.run_sync(indexes.lexical.commit)
             except IndexFailed as error:
                 log.warning("lexical_index_damaged", collection=indexes.collection.name, error=error.message)
@@ -341,21 +348,9 @@ class IndexFollower:
         else:
             await self._rebuild_lexical(indexes)
         if with_vectors:
-            await self._put_vectors(indexes.vector, keys)
-
-    async def _put_lexical(
-        self, lexical: TantivyIndex, gone: Sequence[DocumentKey], present: Sequence[DocumentKey]
-    ) -> None:
-        await to_thread.run_sync(lexical.apply, gone, [])
-        async with self._database.read() as connection:
-            async for chunks in indexed_chunks(connection, present):
-                await to_thread.run_sync(lexical.apply, [], chunks)
-
-    async def _put_vectors(self, vector: ExactVectorIndex, keys: Sequence[DocumentKey]) -> None:
-        for batch in _batches(keys):
-            async with self._database.read() as connection:
-                found = [part async for part in stream_vectors(connection, vector.dim, document_keys=batch)]
-            await to_thread.run_sync(_replace_vectors, vector, batch, found)
+            await put_vectors(self._database, indexes.vector, whole)
+            for key in partial:
+                await put_changed_chunks(self._database, None, indexes.vector, key)
 
     async def _drop(self, collection_id: CollectionId) -> None:
         indexes = self._indexes.pop(collection_id, None)
@@ -366,21 +361,6 @@ class IndexFollower:
 
 INLINE_ROWS = 2_000
 """Rows whose scan (under 0.1 ms) costs less than a hop to a thread and back."""
-
-
-def _replace_vectors(
-    vector: ExactVectorIndex,
-    gone: Sequence[DocumentKey],
-    found: Sequence[tuple[Matrix, list[int], list[int]]],
-) -> None:
-    if not found:
-        vector.apply(gone, vector.no_rows(), [], [])
-    for at, (matrix, keys, documents) in enumerate(found):
-        vector.apply(gone if at == 0 else [], matrix, keys, documents)
-
-
-def _batches(keys: Sequence[DocumentKey]) -> Iterable[Sequence[DocumentKey]]:
-    return (keys[at : at + BATCH_DOCUMENTS] for at in range(0, len(keys), BATCH_DOCUMENTS))
 
 
 def _look_at(done: asyncio.Future[None]) -> None:

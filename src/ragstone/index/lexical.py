@@ -72,6 +72,12 @@ class TantivyIndex:
             for chunk in chunks:
                 self._writer.add_document(_entry(chunk))
 
+    def drop_chunks(self, keys: Sequence[int]) -> None:
+        """Drop chunks by their own keys; visible after `commit`."""
+        with _translated(self._folder):
+            for key in keys:
+                self._writer.delete_documents_by_term(KEY, key)
+
     def commit(self) -> None:
         """Make what was applied durable and visible."""
         with _translated(self._folder):

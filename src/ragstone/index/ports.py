@@ -17,6 +17,10 @@ class LexicalIndex(Protocol):
         """Drop every chunk of the documents in `gone`, then add `chunks`; visible after `commit`."""
         ...
 
+    def drop_chunks(self, keys: Sequence[int]) -> None:
+        """Drop chunks by their own keys; visible after `commit`. Unknown keys are passed over."""
+        ...
+
     def commit(self) -> None:
         """Make what was applied durable and visible."""
         ...
@@ -43,6 +47,14 @@ class VectorIndex(Protocol):
         self, gone: Sequence[DocumentKey], matrix: Matrix, keys: Sequence[int], document_keys: Sequence[int]
     ) -> None:
         """Drop every chunk of the documents in `gone`, then add rows of `matrix`; visible at once."""
+        ...
+
+    def keys_of(self, document_key: DocumentKey) -> set[int]:
+        """The keys of one document's live chunks."""
+        ...
+
+    def drop_chunks(self, document_key: DocumentKey, keys: AbstractSet[int]) -> None:
+        """Drop these chunks of one document; visible at once."""
         ...
 
     def search(self, vector: Vector, limit: int, allowed: AbstractSet[int] | None) -> list[Candidate]:

@@ -119,9 +119,22 @@ class ExactVectorIndex:
             is_live[self._positions.pop(key, [])] = False
         for position, document_key in enumerate(document_keys, start=used):
             self._positions.setdefault(document_key, []).append(position)
-        self._view = self._viewed(total, is_live)
-        if total > FIRST_ROWS and self._view.live < total * (1 - DEAD_SHARE):
-            self._compact()
+        self._show(total, is_live)
+
+    def keys_of(self, document_key: DocumentKey) -> set[int]:
+        """The keys of one document's live chunks."""
+        return set(self._view.keys[self._positions.get(document_key, [])].tolist())
+
+    def drop_chunks(self, document_key: DocumentKey, keys: AbstractSet[int]) -> None:
+        """Drop these chunks of one document; visible at once."""
+        if not keys:
+            return
+        view = self._view
+        positions = self._positions[document_key]
+        is_live = view.is_live.copy()
+        is_live[[at for at in positions if int(view.keys[at]) in keys]] = False
+        self._positions[document_key] = [at for at in positions if is_live[at]]
+        self._show(len(view.keys), is_live)
 
     def search(self, vector: Vector, limit: int, allowed: AbstractSet[int] | None) -> list[Candidate]:
         """Up to `limit` chunks, highest cosine first, ties by key; `allowed` holds document keys."""
@@ -150,6 +163,11 @@ class ExactVectorIndex:
         self._rows = _grown(self._rows, used, room)
         self._keys = _grown(self._keys, used, room)
         self._documents = _grown(self._documents, used, room)
+
+    def _show(self, total: int, is_live: Flags) -> None:
+        self._view = self._viewed(total, is_live)
+        if total > FIRST_ROWS and self._view.live < total * (1 - DEAD_SHARE):
+            self._compact()
 
     def _compact(self) -> None:
         view = self._view

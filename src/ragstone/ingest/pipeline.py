@@ -15,6 +15,7 @@ from ragstone.ingest.assemble import assemble
 from ragstone.ingest.prepare import Preparation, Prepared
 from ragstone.ingest.request import IngestRequest
 from ragstone.search.legs import check_model
+from ragstone.store.chunks import vectors_by_hash
 from ragstone.store.collections import check_name, create_collection, find_collections
 from ragstone.store.documents import (
     StoredState,
@@ -23,8 +24,8 @@ from ragstone.store.documents import (
     find_by_content,
     find_by_id,
     find_by_source,
+    keeps_chunks,
     put_document,
-    vectors_by_hash,
 )
 from ragstone.store.jobs import finish_job, unfinished_jobs
 from ragstone.types import (
@@ -164,7 +165,10 @@ class IngestPipeline:
             _check_version(request, old)
             new = assemble(request, prepared, old, content_sha256, blob)
             key, version = await put_document(connection, collection.id, new, old)
-            change.touch(collection.id, [key])
+            if keeps_chunks(new, old):
+                change.touch_chunks(collection.id, key)
+            else:
+                change.touch(collection.id, [key])
             if request.job_id is not None:
                 await finish_job(connection, request.job_id, new.id, None)
         if old is not None and old.blob_sha256 not in (None, blob):

@@ -15,7 +15,7 @@ from ragstone.config import IngestSettings
 from ragstone.errors import DocumentRejected, EmptyDocument
 from ragstone.ingest.chunk import chunk, embedding_text
 from ragstone.ingest.request import INLINE_NAME, IngestRequest
-from ragstone.store.documents import NewChunk
+from ragstone.store.chunks import NewChunk
 from ragstone.types import ChunkDraft, ChunkingSpec, ParsedDocument, Parser
 
 if TYPE_CHECKING:

@@ -22,13 +22,19 @@ class Change:
     """An open write transaction: what it touched decides what is logged; `version` is set at its end."""
 
     connection: StoreConnection
-    documents: dict[CollectionId, list[DocumentKey]] = field(default_factory=dict)
+    documents: dict[CollectionId, dict[DocumentKey, Literal["document", "chunks"]]] = field(
+        default_factory=dict
+    )
     collections: dict[CollectionId, Literal["created", "dropped"]] = field(default_factory=dict)
     version: int = 0
 
     def touch(self, collection_id: CollectionId, keys: Iterable[DocumentKey]) -> None:
         """These documents of a collection were put, edited or removed."""
-        self.documents.setdefault(collection_id, []).extend(keys)
+        self.documents.setdefault(collection_id, {}).update(dict.fromkeys(keys, "document"))
+
+    def touch_chunks(self, collection_id: CollectionId, key: DocumentKey) -> None:
+        """A document was put under its old title, and kept the keys of the chunks that stayed the same."""
+        self.documents.setdefault(collection_id, {}).setdefault(key, "chunks")
 
     @property
     def is_empty(self) -> bool:
@@ -65,7 +71,7 @@ class Writer:
 async def _record(change: Change) -> None:
     for collection_id, op in change.collections.items():
         await record_collection(change.connection, change.version, collection_id, op)
-    for collection_id, keys in change.documents.items():
-        await record_documents(change.connection, change.version, collection_id, dict.fromkeys(keys))
+    for collection_id, ops in change.documents.items():
+        await record_documents(change.connection, change.version, collection_id, ops)
     for collection_id in {*change.collections, *change.documents}:
         await mark_collection(change.connection, collection_id, change.version)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from ragstone.models.card import TOKENIZER_FILE, damaged
 
 SPECIAL_TOKENS = 2
 """[CLS] before and [SEP] after every text."""
+LONGEST_WORD = 48
+REMEMBERED_WORDS = 65_536
+"""Documents repeat their words: a second look at 2.5 million characters takes half as long."""
 
 
 class ModelTokens:
@@ -33,9 +37,13 @@ class ModelTokens:
         self._first = self._id_of("[CLS]")
         self._last = self._id_of("[SEP]")
         self._room = max_tokens - SPECIAL_TOKENS
+        self._count_word = lru_cache(REMEMBERED_WORDS)(self._count)
 
     def count(self, text: str) -> int:
         """How many tokens `text` is, special tokens not included, however long it is."""
+        return self._count_word(text) if len(text) <= LONGEST_WORD else self._count(text)
+
+    def _count(self, text: str) -> int:
         return len(self._tokenizer.encode(encodable(text), add_special_tokens=False).ids)
 
     def windows(self, texts: Sequence[str]) -> list[list[int]]:

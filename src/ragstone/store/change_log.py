@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,21 +17,25 @@ NO_DOCUMENT = DocumentKey(0)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A document to look at again (its rows say whether it is there), a new or a dropped collection."""
+    """A document to look at again (its rows say whether it is there), a new or a dropped collection.
+
+    `chunks` is a document whose chunks say by their keys what changed: the others' text, title and
+    headings are what they were.
+    """
 
     version: int
     collection_id: CollectionId
     document_key: DocumentKey
-    op: Literal["document", "created", "dropped"]
+    op: Literal["document", "chunks", "created", "dropped"]
 
 
 async def record_documents(
-    connection: AsyncConnection, version: int, collection_id: CollectionId, keys: Iterable[DocumentKey]
+    connection: AsyncConnection, version: int, collection_id: CollectionId, ops: Mapping[DocumentKey, str]
 ) -> None:
-    """Log that these documents of one collection changed or went."""
+    """Log that these documents of one collection changed or went, each with its op."""
     rows = [
-        {"version": version, "collection_id": collection_id, "document_key": key, "op": "document"}
-        for key in keys
+        {"version": version, "collection_id": collection_id, "document_key": key, "op": op}
+        for key, op in ops.items()
     ]
     if rows:
         await connection.execute(insert(change_log), rows)

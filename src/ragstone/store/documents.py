@@ -7,22 +7,19 @@ from dataclasses import dataclass
 
 from sqlalchemy import RowMapping, Select, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from uuid6 import uuid7
 
-from ragstone.store.database import CORPUS_ROW, now
+from ragstone.store.chunks import NewChunk, insert_chunks, keep_chunks
+from ragstone.store.database import now
 from ragstone.store.tables import (
     chunks,
     collections,
-    corpus,
     document_groups,
     documents,
     sections,
     text_segments,
-    vectors,
 )
 from ragstone.store.visibility import is_visible, matches
 from ragstone.types import (
-    ChunkDraft,
     CollectionId,
     Document,
     DocumentId,
@@ -37,20 +34,6 @@ from ragstone.types import (
 
 SEGMENT_CHARS = 16_384
 """Code points in one piece of stored text: hydrating a chunk reads one or two pieces."""
-
-
-INSERTED_AT_ONCE = 500
-"""Rows built and sent together; more would hold up the event loop."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewChunk:
-    """A chunk to store with its vector (float32 little-endian, unit length)."""
-
-    draft: ChunkDraft
-    embedded_sha256: bytes
-    """Hash of what was embedded (heading line and body): equal hash, equal vector."""
-    embedding: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +78,36 @@ class StoredState:
 async def put_document(
     connection: AsyncConnection, collection_id: CollectionId, new: NewDocument, old: StoredState | None
 ) -> tuple[DocumentKey, int]:
-    """Store a version and drop the rows of the one before; the key and the version number."""
+    """Store a version and drop the rows of the one before; the key and the version number.
+
+    Chunks that stayed the same keep their rows, and with them key, id and vector: see `keeps_chunks`.
+    """
     version = 1 if old is None else old.version + 1
     columns = _columns(new) | {"collection_id": collection_id, "version": version, "updated_at": now()}
     if old is None:
         key = await _insert_document(connection, columns)
     else:
         key = old.key
-        for table in (chunks, text_segments, sections, document_groups):
+        for table in (text_segments, sections, document_groups):
             await connection.execute(delete(table).where(table.c.document_key == key))
         await connection.execute(update(documents).where(documents.c.key == key).values(columns))
     await _insert_text(connection, key, new)
-    await _insert_chunks(connection, key, new.chunks)
+    kept: set[int] = set()
+    if keeps_chunks(new, old):
+        kept = await keep_chunks(connection, key, new.chunks)
+    elif old is not None:
+        await connection.execute(delete(chunks).where(chunks.c.document_key == key))
+    fresh = [(ordinal, chunk) for ordinal, chunk in enumerate(new.chunks) if ordinal not in kept]
+    await insert_chunks(connection, key, fresh)
     return key, version
+
+
+def keeps_chunks(new: NewDocument, old: StoredState | None) -> bool:
+    """Whether `put_document` keeps the rows of unchanged chunks.
+
+    A chunk's key stands for its text with title and headings, in every index: another title, other keys.
+    """
+    return old is not None and old.title == new.title
 
 
 async def edit_document(
@@ -159,16 +159,6 @@ async def states_of(
         statement = statement.where(matches(filter_))
     statement = statement.order_by(documents.c.key)
     return [_stored_state(row) for row in (await connection.execute(statement)).mappings()]
-
-
-async def vectors_by_hash(connection: AsyncConnection, key: DocumentKey) -> Mapping[bytes, bytes]:
-    """The document's present vectors by the hash of what was embedded: an edit embeds only what changed."""
-    statement = (
-        select(chunks.c.embedded_sha256, vectors.c.embedding)
-        .join(vectors, vectors.c.chunk_key == chunks.c.key)
-        .where(chunks.c.document_key == key)
-    )
-    return {bytes(row[0]): bytes(row[1]) for row in (await connection.execute(statement)).all()}
 
 
 async def get_document(
@@ -265,43 +255,6 @@ def _span_row(
 ) -> dict[str, object]:
     listed = None if path is None else list(path)
     return {"document_key": key, "kind": kind, "start": start, "end": end, "page": page, "path": listed}
-
-
-async def _insert_chunks(connection: AsyncConnection, key: DocumentKey, new: Sequence[NewChunk]) -> None:
-    if not new:
-        return
-    first = await _take_chunk_keys(connection, len(new))
-    for start in range(0, len(new), INSERTED_AT_ONCE):
-        part = list(enumerate(new[start : start + INSERTED_AT_ONCE], start=start))
-        await connection.execute(
-            insert(chunks), [_chunk_row(first + ordinal, key, ordinal, chunk) for ordinal, chunk in part]
-        )
-        await connection.execute(
-            insert(vectors),
-            [{"chunk_key": first + ordinal, "embedding": chunk.embedding} for ordinal, chunk in part],
-        )
-
-
-def _chunk_row(key: int, document_key: DocumentKey, ordinal: int, chunk: NewChunk) -> dict[str, object]:
-    return {
-        "key": key,
-        "id": str(uuid7()),
-        "document_key": document_key,
-        "ordinal": ordinal,
-        "start": chunk.draft.span.start,
-        "end": chunk.draft.span.end,
-        "page": chunk.draft.page,
-        "heading_path": list(chunk.draft.heading_path),
-        "embedded_sha256": chunk.embedded_sha256,
-    }
-
-
-async def _take_chunk_keys(connection: AsyncConnection, count: int) -> int:
-    raised = (
-        update(corpus).where(corpus.c.id == CORPUS_ROW).values(last_chunk_key=corpus.c.last_chunk_key + count)
-    )
-    last = (await connection.execute(raised.returning(corpus.c.last_chunk_key))).scalar_one()
-    return int(last) - count + 1
 
 
 def _states() -> Select[tuple[object, ...]]:

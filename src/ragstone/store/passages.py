@@ -173,18 +173,29 @@ async def indexed_chunks(
         if not keys:
             return
         after = keys[-1]
-        statement = _chunk_texts().where(chunks.c.key.in_(keys)).order_by(chunks.c.key)
-        rows = (await connection.execute(statement)).all()
-        owners = {row.chunk_key: row.document_key for row in rows}
-        yield [
-            IndexedChunk(
-                chunk.key,
-                DocumentKey(owners[chunk.key]),
-                " > ".join((chunk.title, *chunk.heading_path)),
-                chunk.text,
-            )
-            for chunk in _assemble(rows).values()
-        ]
+        yield await chunks_by_key(connection, keys)
+
+
+async def chunks_by_key(connection: AsyncConnection, keys: Sequence[int]) -> list[IndexedChunk]:
+    """These chunks as the lexical index wants them, by key; at most some hundred at once."""
+    statement = _chunk_texts().where(chunks.c.key.in_(keys)).order_by(chunks.c.key)
+    rows = (await connection.execute(statement)).all()
+    owners = {row.chunk_key: row.document_key for row in rows}
+    return [
+        IndexedChunk(
+            chunk.key,
+            DocumentKey(owners[chunk.key]),
+            " > ".join((chunk.title, *chunk.heading_path)),
+            chunk.text,
+        )
+        for chunk in _assemble(rows).values()
+    ]
+
+
+async def chunk_keys_of(connection: AsyncConnection, document_key: DocumentKey) -> list[int]:
+    """The keys of one document's chunks, none when it is gone."""
+    statement = select(chunks.c.key).where(chunks.c.document_key == document_key)
+    return list((await connection.execute(statement)).scalars())
 
 
 async def document_keys(connection: AsyncConnection, collection_id: CollectionId) -> list[DocumentKey]:
@@ -211,6 +222,7 @@ async def stream_vectors(
     *,
     collection_id: CollectionId | None = None,
     document_keys: Sequence[DocumentKey] | None = None,
+    chunk_keys: Sequence[int] | None = None,
     batch: int = 5_000,
 ) -> AsyncIterator[tuple[Matrix, list[int], list[int]]]:
     """Stored vectors with their chunk and document keys, in batches; damaged rows are passed over."""
@@ -224,6 +236,8 @@ async def stream_vectors(
         statement = statement.where(documents.c.collection_id == collection_id)
     if document_keys is not None:
         statement = statement.where(documents.c.key.in_(document_keys))
+    if chunk_keys is not None:
+        statement = statement.where(chunks.c.key.in_(chunk_keys))
     found = await connection.stream(statement)
     async for rows in found.partitions(batch):
         joined = b"".join(row[0] for row in rows)

@@ -16,7 +16,7 @@ from tests.support.corpus import Parts, document, embed, open_parts
 from ragstone.errors import IndexFailed
 from ragstone.index.slot import take_slot
 from ragstone.store.collections import remove_collection
-from ragstone.store.documents import find_by_id, put_document, remove_document
+from ragstone.store.documents import find_by_id, keeps_chunks, put_document, remove_document
 from ragstone.store.passages import chunk_keys
 from ragstone.types import LOCAL_OWNER, Collection, DocumentId, DocumentKey
 
@@ -49,6 +49,44 @@ async def test_removed_and_replaced_text_leaves_both_indexes(tmp_path: Path) -> 
 
         assert await parts.found(books, "heron stork") == set()
         await assert_in_step(parts, books)
+
+
+@pytest.mark.parametrize("is_reopened", [False, True])
+async def test_only_the_chunks_that_changed_are_indexed_again(tmp_path: Path, is_reopened: bool) -> None:
+    """Unchanged chunks keep their keys in rows and indexes, also for a slot that was closed meanwhile."""
+    async with open_parts(tmp_path) as parts:
+        books = await parts.create("books")
+        await parts.put(books, document("heron ".ljust(40) + "stork ".ljust(40) + "crane", document_id="a"))
+        before = await stored_keys(parts, books)
+    async with open_elsewhere(tmp_path) as parts:
+        await amend(parts, books, "a", "ibis ".ljust(40) + "heron ".ljust(40) + "crane")
+
+        after = await stored_keys(parts, books)
+        assert len(before & after) == 2
+        assert len(after) == 3
+        await assert_in_step(parts, books)
+        assert await parts.found(books, "stork") == set()
+        assert await parts.found(books, "ibis") == after - before
+        assert await parts.found(books, "heron crane") == before & after
+    if is_reopened:
+        async with open_parts(tmp_path) as parts:
+            await assert_in_step(parts, books)
+            assert await parts.found(books, "ibis") == after - before
+            assert await parts.found(books, "stork") == set()
+
+
+async def test_amending_twice_within_one_catch_up_leaves_both_indexes_in_step(tmp_path: Path) -> None:
+    """Several changes of one document come to what the rows say last."""
+    async with open_parts(tmp_path) as parts:
+        books = await parts.create("books")
+        await parts.put(books, document("heron ".ljust(40) + "stork", document_id="a"))
+
+        for text in ("heron ".ljust(40) + "crane", "ibis ".ljust(40) + "crane", "ibis"):
+            await amend(parts, books, "a", text)
+
+        await assert_in_step(parts, books)
+        assert await parts.found(books, "heron stork crane") == set()
+        assert len(await parts.found(books, "ibis")) == 1
 
 
 async def test_a_slot_that_is_behind_catches_up(tmp_path: Path) -> None:
@@ -279,6 +317,16 @@ async def replace(parts: Parts, collection: Collection, name: str, text: str) ->
         new = document(text, document_id=name)
         key, _ = await put_document(change.connection, collection.id, new, old)
         change.touch(collection.id, [key])
+
+
+async def amend(parts: Parts, collection: Collection, name: str, text: str) -> None:
+    """Another text under the same title: chunks that stay the same keep their keys."""
+    async with parts.writer.change() as change:
+        old = await find_by_id(change.connection, LOCAL_OWNER, DocumentId(name))
+        new = document(text, document_id=name)
+        assert keeps_chunks(new, old)
+        key, _ = await put_document(change.connection, collection.id, new, old)
+        change.touch_chunks(collection.id, key)
 
 
 async def remove(parts: Parts, collection: Collection, key: DocumentKey) -> None:

@@ -27,7 +27,7 @@ async def test_concurrent_writers_of_two_processes_number_every_change_once(tmp_
             async with database.write() as connection:
                 version = await raise_version(connection)
                 await asyncio.sleep(0)  # another writer gets the chance to come between
-                await record_documents(connection, version, collection_id, [DocumentKey(key)])
+                await record_documents(connection, version, collection_id, {DocumentKey(key): "document"})
                 order.append(version)
 
         await asyncio.gather(*(write((here, there)[at % 2], at) for at in range(WRITERS)))
@@ -63,15 +63,17 @@ async def test_the_log_is_read_from_any_version_on(tmp_path: Path) -> None:
         collection_id = await a_collection(database)
         async with database.write() as connection:
             await record_collection(connection, 1, collection_id, "created")
-            await record_documents(connection, 2, collection_id, [DocumentKey(5), DocumentKey(4)])
-            await record_documents(connection, 2, collection_id, [])
+            await record_documents(
+                connection, 2, collection_id, {DocumentKey(5): "document", DocumentKey(4): "chunks"}
+            )
+            await record_documents(connection, 2, collection_id, {})
             await record_collection(connection, 3, collection_id, "dropped")
 
         async with database.read() as connection:
             after = {version: await changes_after(connection, version) for version in range(4)}
 
-    assert [change.op for change in after[0]] == ["created", "document", "document", "dropped"]
-    assert {change.document_key for change in after[1] if change.op == "document"} == {4, 5}
+    assert [change.op for change in after[0]] == ["created", "chunks", "document", "dropped"]
+    assert {change.document_key for change in after[1] if change.version == 2} == {4, 5}
     assert [change.version for change in after[2]] == [3]
     assert after[3] == []
 

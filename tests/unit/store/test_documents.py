@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select
 from tests.support.corpus import collection_named, document, open_store, store_collection
 
+from ragstone.store.chunks import vectors_by_hash
 from ragstone.store.collections import remove_collection
 from ragstone.store.database import Database
 from ragstone.store.documents import (
@@ -20,7 +21,6 @@ from ragstone.store.documents import (
     list_documents,
     put_document,
     remove_document,
-    vectors_by_hash,
 )
 from ragstone.store.passages import chunk_keys, hydrated_by_key, read_passage
 from ragstone.store.tables import metadata

@@ -1,0 +1,79 @@
+"""Rows of the truth into the derived indexes: whole documents, or only the chunks that differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+
+from ragstone.store.passages import chunk_keys_of, chunks_by_key, indexed_chunks, stream_vectors
+
+if TYPE_CHECKING:
+    from ragstone.index.lexical import TantivyIndex
+    from ragstone.index.vector import ExactVectorIndex
+    from ragstone.store.database import Database
+    from ragstone.types import DocumentKey, Matrix
+
+BATCH_DOCUMENTS = 200
+BATCH_CHUNKS = 500
+
+
+async def put_lexical(
+    database: Database, lexical: TantivyIndex, gone: Sequence[DocumentKey], present: Sequence[DocumentKey]
+) -> None:
+    """Drop the documents in `gone`, then add those in `present` as the rows say; the caller commits."""
+    await to_thread.run_sync(lexical.apply, gone, [])
+    for batch in batches(present):
+        async with database.read() as connection:
+            async for chunks in indexed_chunks(connection, batch):
+                await to_thread.run_sync(lexical.apply, [], chunks)
+
+
+async def put_vectors(database: Database, vector: ExactVectorIndex, keys: Sequence[DocumentKey]) -> None:
+    """Bring these documents to what the rows say."""
+    for batch in batches(keys):
+        async with database.read() as connection:
+            found = [part async for part in stream_vectors(connection, vector.dim, document_keys=batch)]
+        await to_thread.run_sync(_replace_vectors, vector, batch, found)
+
+
+async def put_changed_chunks(
+    database: Database, lexical: TantivyIndex | None, vector: ExactVectorIndex, document_key: DocumentKey
+) -> None:
+    """Bring one document to what the rows say by the keys of its chunks: a key never gets another text.
+
+    The vector index tells what both hold. Fresh chunks are dropped from the lexical index before they are
+    added, so that doing this twice does no harm. The caller commits.
+    """
+    async with database.read() as connection:
+        present = set(await chunk_keys_of(connection, document_key))
+    held = vector.keys_of(document_key)
+    fresh = sorted(present - held)
+    if lexical is not None:
+        await to_thread.run_sync(lexical.drop_chunks, sorted(present ^ held))
+    await to_thread.run_sync(vector.drop_chunks, document_key, held - present)
+    for at in range(0, len(fresh), BATCH_CHUNKS):
+        async with database.read() as connection:
+            part = fresh[at : at + BATCH_CHUNKS]
+            chunks = await chunks_by_key(connection, part)
+            rows = [rows async for rows in stream_vectors(connection, vector.dim, chunk_keys=part)]
+        if lexical is not None:
+            await to_thread.run_sync(lexical.apply, [], chunks)
+        await to_thread.run_sync(_replace_vectors, vector, [], rows)
+
+
+def batches(keys: Sequence[DocumentKey]) -> Iterable[Sequence[DocumentKey]]:
+    """The keys in parts that one statement takes."""
+    return (keys[at : at + BATCH_DOCUMENTS] for at in range(0, len(keys), BATCH_DOCUMENTS))
+
+
+def _replace_vectors(
+    vector: ExactVectorIndex,
+    gone: Sequence[DocumentKey],
+    found: Sequence[tuple[Matrix, list[int], list[int]]],
+) -> None:
+    if not found:
+        vector.apply(gone, vector.no_rows(), [], [])
+    for at, (matrix, keys, documents) in enumerate(found):
+        vector.apply(gone if at == 0 else [], matrix, keys, documents)

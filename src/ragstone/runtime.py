@@ -17,9 +17,13 @@ from ragstone.errors import InvalidSetting, NotReady
 from ragstone.home import Home, open_home
 from ragstone.index.follower import IndexFollower, open_follower
 from ragstone.index.slot import Slot, take_slot
+from ragstone.ingest.checkpoint import Checkpoints
 from ragstone.ingest.limits import ParsingLimits
 from ragstone.ingest.parse import build_parser
 from ragstone.ingest.pipeline import IngestPipeline
+from ragstone.ingest.queue import JobQueue
+from ragstone.ingest.upkeep import WorkerParts
+from ragstone.ingest.worker import JobWorker
 from ragstone.ingest.write import Writer
 from ragstone.models.batching import BatchingLimits
 from ragstone.models.card import BUNDLED_FOLDER
@@ -32,10 +36,11 @@ from ragstone.search.pipeline import SearchPipeline
 from ragstone.service.answers import AnswerService
 from ragstone.service.collections import CollectionService
 from ragstone.service.documents import DocumentService
+from ragstone.service.jobs import JobService
 from ragstone.service.search import SearchService
-from ragstone.service.uploads import UploadService
 from ragstone.store.blobs import Blobs
 from ragstone.store.database import Database, open_database
+from ragstone.store.incoming import Incoming
 from ragstone.telemetry.metrics import Metrics
 from ragstone.types import DEFAULT_COLLECTION, DEFAULT_TENANT
 
@@ -55,7 +60,8 @@ class Engine:
     home: Home
     documents: DocumentService
     collections: CollectionService
-    uploads: UploadService
+    jobs: JobService
+    worker: JobWorker
     search: SearchService
     answers: AnswerService
     checker: Checker
@@ -100,14 +106,19 @@ async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
         )
         answer = AnswerPipeline(database, search, embedder, generator, settings.answer, settings.generator)
         documents = DocumentService(database, writer, ingest, metrics)
-        uploads = UploadService(database, documents, blobs, settings.ingest.concurrency)
-        stack.push_async_callback(uploads.aclose, SHUTDOWN_GRACE_S)
+        checkpoints = Checkpoints(home.checkpoints, version("ragstone"))
+        parts = WorkerParts(database, documents, blobs, checkpoints, metrics)
+        incoming = Incoming(home.incoming)
+        stack.callback(incoming.close)
+        worker = JobWorker(parts, settings.ingest)
+        stack.push_async_callback(worker.aclose, SHUTDOWN_GRACE_S)
         engine = Engine(
             settings=settings,
             home=home,
             documents=documents,
             collections=CollectionService(database, writer, ingest, documents),
-            uploads=uploads,
+            jobs=JobService(parts, worker, JobQueue(parts, incoming, settings.ingest), follower),
+            worker=worker,
             search=SearchService(search, settings.search, metrics),
             answers=AnswerService(answer, settings.answer, metrics),
             checker=Checker(database, follower, writer, embedder, blobs),
@@ -120,6 +131,7 @@ async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
         await _ensure_default_collection(engine)
         if slot.was_killed:
             await engine.checker.drop_orphaned_originals()
+            await to_thread.run_sync(incoming.remove_abandoned)
         yield engine
 
 

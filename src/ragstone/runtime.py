@@ -73,8 +73,10 @@ class Engine:
 
 
 @asynccontextmanager
-async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
+async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> AsyncIterator[Engine]:
     """Open the home, migrate, catch the indexes up, load the model; close all of it at the end.
+
+    `embedder` stands in for the configured one, and is closed as that would be.
 
     Raises:
         HomeMismatch: the home is of another version or damaged.
@@ -85,7 +87,7 @@ async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
         home = await to_thread.run_sync(open_home, loaded.home)
         database = await open_database(home.database, settings.store)
         stack.push_async_callback(database.aclose)
-        embedder = await _open_embedder(settings)
+        embedder = embedder or await _open_embedder(settings)
         stack.push_async_callback(embedder.aclose)
         slot = await to_thread.run_sync(take_slot, home.index)
         follower = await _open_follower(database, slot, settings)
@@ -101,9 +103,8 @@ async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
         if isinstance(embedder, CachingEmbedder):
             metrics.watch_query_embeddings(embedder.lookups)
         ingest = IngestPipeline(database, writer, parser, embedder, blobs, settings.ingest)
-        search = SearchPipeline(
-            database, follower, embedder, settings.search, settings.limits.query_max_chars
-        )
+        longest = settings.limits.query_max_chars
+        search = SearchPipeline(database, follower, embedder, settings.search, longest)
         answer = AnswerPipeline(database, search, embedder, generator, settings.answer, settings.generator)
         documents = DocumentService(database, writer, ingest, metrics)
         checkpoints = Checkpoints(home.checkpoints, version("ragstone"))
@@ -130,9 +131,14 @@ async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
         )
         await _ensure_default_collection(engine)
         if slot.was_killed:
-            await engine.checker.drop_orphaned_originals()
-            await to_thread.run_sync(incoming.remove_abandoned)
+            await _tidy(engine, incoming)
         yield engine
+
+
+async def _tidy(engine: Engine, incoming: Incoming) -> None:
+    """Remove files that a killed process left half way."""
+    await engine.checker.drop_orphaned_originals()
+    await to_thread.run_sync(incoming.remove_abandoned)
 
 
 async def _open_embedder(settings: Settings) -> Embedder:

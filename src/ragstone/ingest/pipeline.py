@@ -15,13 +15,13 @@ from ragstone.errors import Conflict, DocumentNotFound
 from ragstone.ingest.assemble import assemble
 from ragstone.ingest.checkpoint import Checkpoint
 from ragstone.ingest.job_payload import result_of
+from ragstone.ingest.originals import drop_unused_original
 from ragstone.ingest.prepare import Preparation, Prepared, Run
 from ragstone.ingest.request import IngestRequest
 from ragstone.search.legs import check_model
 from ragstone.store.collections import check_name, create_collection, find_collections
 from ragstone.store.documents import (
     StoredState,
-    count_blob_uses,
     edit_document,
     find_by_content,
     find_by_id,
@@ -29,7 +29,6 @@ from ragstone.store.documents import (
     put_document,
     vectors_by_hash,
 )
-from ragstone.store.job_rows import is_blob_of_job
 from ragstone.store.jobs import finish_job
 from ragstone.types import (
     ChunkingSpec,
@@ -191,11 +190,7 @@ class IngestPipeline:
 
     async def drop_unused_blob(self, sha256: str) -> None:
         """Remove an original that no document and no job keeps any more."""
-        async with self._database.write() as connection:
-            # Inside the write turn: no other write of this process can begin to use it meanwhile.
-            is_used = await is_blob_of_job(connection, sha256) or await count_blob_uses(connection, sha256)
-            if not is_used:
-                await to_thread.run_sync(self._blobs.remove, sha256)
+        await drop_unused_original(self._database, self._blobs, sha256)
 
 
 async def _finish(connection: StoreConnection, request: IngestRequest, written: Written) -> None:

@@ -27,7 +27,7 @@ from ragstone.ingest.upkeep import JobUpkeep, WorkerParts, forget_files
 from ragstone.ingest.verdict import Verdict, judge, spread
 from ragstone.store.database import now
 from ragstone.store.job_rows import ClaimedJob, JobAttempt, get_job, owned_jobs
-from ragstone.store.jobs import claim_job, fail_job, has_due_job, postpone_job, renew_lease
+from ragstone.store.jobs import Choice, claim_job, fail_job, next_is_suspect, postpone_job, renew_lease
 from ragstone.types import JobId, Written
 
 if TYPE_CHECKING:
@@ -133,16 +133,20 @@ class JobWorker:
 
     async def _claim_one(self) -> bool:
         """One place of several is kept for interactive jobs, so that they never wait for bulk to end."""
-        bulk = sum(work.claimed.job.priority == "bulk" for work in self._held.values())
-        may_be_bulk = bulk < max(1, self._places - 1)
+        held = [work.claimed.job for work in self._held.values()]
+        if any(job.failures for job in held):
+            return False
+        bulk_count = sum(job.priority == "bulk" for job in held)
+        choice = Choice(may_be_bulk=bulk_count < max(1, self._places - 1), may_be_suspect=not held)
         async with self._parts.database.read() as connection:
-            if not await has_due_job(connection, may_be_bulk=may_be_bulk):
-                return False
-        return await run_to_end(self._take(may_be_bulk=may_be_bulk))
+            is_suspect = await next_is_suspect(connection, choice)
+        if is_suspect is None or (is_suspect and held):
+            return False
+        return await run_to_end(self._take(choice))
 
-    async def _take(self, *, may_be_bulk: bool) -> bool:
+    async def _take(self, choice: Choice) -> bool:
         async with self._parts.database.write() as connection:
-            claimed = await claim_job(connection, self.owner, self._settings.lease_s, may_be_bulk=may_be_bulk)
+            claimed = await claim_job(connection, self.owner, self._settings.lease_s, choice)
         if claimed is None:
             return False
         job_id = claimed.job.id

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,6 +28,8 @@ from ragstone.store.job_rows import (
 )
 from ragstone.store.tables import jobs
 from ragstone.types import DocumentId, JobId, JobPriority, JobStage, JobState, JsonValue, Metadata, TenantId
+
+T = TypeVar("T")
 
 BULK = PRIORITIES.index("bulk")
 RETRY_AFTER_S = 5
@@ -97,20 +100,33 @@ def queue_full(queue_max: int) -> QueueFull:
     )
 
 
-async def has_due_job(connection: AsyncConnection, *, may_be_bulk: bool) -> bool:
-    """Whether a worker could claim something now; takes no lock."""
-    found = await connection.execute(select(_next_due(may_be_bulk=may_be_bulk).subquery()))
-    return found.first() is not None
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which jobs a worker may claim besides those it holds.
+
+    A suspect has crashed or failed before. It runs alone, so that a file that ends its worker takes no
+    innocent one along a second time.
+    """
+
+    may_be_bulk: bool = True
+    may_be_suspect: bool = True
+
+
+async def next_is_suspect(connection: AsyncConnection, choice: Choice) -> bool | None:
+    """Whether the job that is due next is a suspect; None when none is due. Takes no lock."""
+    wanted = _next_due(replace(choice, may_be_suspect=True), jobs.c.failures > 0)
+    row = (await connection.execute(wanted)).first()
+    return None if row is None else bool(row[0])
 
 
 async def claim_job(
-    connection: AsyncConnection, owner: str, lease_s: float, *, may_be_bulk: bool
+    connection: AsyncConnection, owner: str, lease_s: float, choice: Choice
 ) -> ClaimedJob | None:
     """Take the lease of the job that is due next, by priority and then by age; None when none is."""
     present = now()
     statement = (
         update(jobs)
-        .where(jobs.c.id.in_(_next_due(may_be_bulk=may_be_bulk).with_for_update(skip_locked=True)))
+        .where(jobs.c.id.in_(_next_due(choice, jobs.c.id).with_for_update(skip_locked=True)))
         .values(
             state="running",
             stage="parse",
@@ -274,14 +290,16 @@ async def prune_jobs(connection: AsyncConnection, ended_before: str) -> set[str]
     return {str(name) for name in gone.scalars() if name is not None}
 
 
-def _next_due(*, may_be_bulk: bool) -> Select[tuple[str]]:
-    """The id of the next job that is due and makes no document that another one is making."""
+def _next_due(choice: Choice, column: ColumnElement[T]) -> Select[T]:
+    """A column of the next job that is due and makes no document that another one is making."""
     running = jobs.alias()
     is_due = and_(jobs.c.state == "queued", jobs.c.run_after <= now())
     is_free = ~exists().where(running.c.target == jobs.c.target, running.c.state == "running")
-    statement = select(jobs.c.id).where(is_due, is_free)
-    if not may_be_bulk:
+    statement = select(column).where(is_due, is_free)
+    if not choice.may_be_bulk:
         statement = statement.where(jobs.c.priority < BULK)
+    if not choice.may_be_suspect:
+        statement = statement.where(jobs.c.failures == 0)
     return statement.order_by(jobs.c.priority, jobs.c.id).limit(1)
 
 

@@ -20,6 +20,7 @@ DONE: Mapping[str, str] = MappingProxyType(
         "ING-09": "Encodings are detected; broken bytes never stop an ingest.",
         "ING-10": "Uploads: many files at once, sizes and types checked, the type sniffed from the content.",
         "ING-11": "Inline text with metadata is added over the API and searchable when the call returns.",
+        "ING-17": "Uploads are durable jobs: they outlive kill -9, can be followed, cancelled, retried.",
         "ING-18": "The same bytes twice are one document, a re-upload replaces, a delete never blocks one.",
         "ING-19": "An edit embeds only the chunks whose text changed.",
         "ING-20": "Title and metadata are edited without embedding anything.",

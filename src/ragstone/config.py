@@ -101,6 +101,28 @@ class IngestSettings(Section):
     ocr_language: str = Field("eng", description="Tesseract languages, joined by +.")
     concurrency: int = Field(8, ge=1, le=64, description="Documents of one add in flight at once.")
     wait_s: float = Field(30.0, ge=0, le=600, description="Seconds an upload waits before it answers 202.")
+    workers: int = Field(
+        4, ge=0, le=64, description="Jobs that a server works on at once; 0 leaves all to `ragstone worker`."
+    )
+    queue_max: int = Field(10_000, ge=1, description="Jobs that may wait; beyond, uploads are answered 429.")
+    interactive_max_bytes: int = Field(
+        2**20, ge=0, description="Largest file whose upload goes before bulk work unless it says otherwise."
+    )
+    max_attempts: int = Field(
+        3, ge=1, le=100, description="Attempts that may crash or fail on a file before it is given up."
+    )
+    retry_backoff_s: float = Field(
+        1.0, gt=0, description="First wait before a job is tried again; doubles up to 60 s, with jitter."
+    )
+    retry_for_s: float = Field(
+        86_400.0, ge=0, description="Seconds a job is tried again while a part it needs is down."
+    )
+    lease_s: float = Field(
+        30.0, ge=1, description="Silence after which a worker counts as dead and its jobs go to others."
+    )
+    keep_jobs_s: float = Field(
+        604_800.0, ge=0, description="Seconds that jobs at their end are kept to look at."
+    )
 
 
 class SearchSettings(Section):

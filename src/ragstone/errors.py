@@ -24,6 +24,7 @@
     ├── NotReady                        not_ready              an extra or a part is missing
     ├── DeadlineExceeded                deadline_exceeded      retryable
     ├── Overloaded                      overloaded             retryable
+    │   └── QueueFull                   queue_full
     └── DependencyFailed                dependency_failed      retryable
         ├── StoreFailed                 store_failed
         ├── IndexFailed                 index_failed
@@ -210,6 +211,12 @@ class Overloaded(RagstoneError):
     retryable = True
 
 
+class QueueFull(Overloaded):
+    """As many jobs wait as may; `retry_after_s` of the details says when to come again."""
+
+    code = "queue_full"
+
+
 class DependencyFailed(RagstoneError):
     """A part that Ragstone leans on did not do its work."""
 
@@ -242,9 +249,12 @@ class GeneratorFailed(DependencyFailed):
 
 
 def error_of(code: str, message: str) -> RagstoneError:
-    """The error that stands behind a code, as a failed answer's last event carries it."""
-    kinds = [DependencyFailed]
+    """The error that stands behind a code, as a failed answer or a failed job keeps it."""
+    kinds = [RagstoneError]
     for kind in kinds:
         kinds += kind.__subclasses__()
-    others: list[type[RagstoneError]] = [DeadlineExceeded, Overloaded, ModelMismatch, *kinds]
-    return next((kind(message) for kind in others if kind.code == code), DependencyFailed(message))
+    found = next((kind for kind in kinds if kind.code == code), DependencyFailed)
+    # Past the constructors of those that word their message themselves.
+    error = found.__new__(found)
+    RagstoneError.__init__(error, message)
+    return error

@@ -29,6 +29,16 @@ class Home:
         return self.folder / "blobs"
 
     @property
+    def incoming(self) -> Path:
+        """Uploads that are being received."""
+        return self.folder / "incoming"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What unfinished jobs have done already."""
+        return self.folder / "checkpoints"
+
+    @property
     def index(self) -> Path:
         """Derived indexes, a numbered slot per process."""
         return self.folder / "index"

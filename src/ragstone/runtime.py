@@ -19,9 +19,13 @@ from ragstone.home import Home, open_home
 from ragstone.index.follower import IndexFollower, open_follower
 from ragstone.index.slot import Slot, take_slot
 from ragstone.index.vector import ParallelProducts, Products
+from ragstone.ingest.checkpoint import Checkpoints
 from ragstone.ingest.limits import ParsingLimits
 from ragstone.ingest.parse import build_parser
 from ragstone.ingest.pipeline import IngestPipeline
+from ragstone.ingest.queue import JobQueue
+from ragstone.ingest.upkeep import WorkerParts
+from ragstone.ingest.worker import JobWorker
 from ragstone.ingest.write import Writer
 from ragstone.models.batching import BatchingLimits
 from ragstone.models.card import BUNDLED_FOLDER
@@ -35,10 +39,11 @@ from ragstone.search.pipeline import SearchPipeline
 from ragstone.service.answers import AnswerService
 from ragstone.service.collections import CollectionService
 from ragstone.service.documents import DocumentService
+from ragstone.service.jobs import JobService
 from ragstone.service.search import SearchService
-from ragstone.service.uploads import UploadService
 from ragstone.store.blobs import Blobs
 from ragstone.store.database import Database, open_database
+from ragstone.store.incoming import Incoming
 from ragstone.telemetry.metrics import Metrics
 from ragstone.types import DEFAULT_COLLECTION, DEFAULT_TENANT
 
@@ -58,7 +63,8 @@ class Engine:
     home: Home
     documents: DocumentService
     collections: CollectionService
-    uploads: UploadService
+    jobs: JobService
+    worker: JobWorker
     search: SearchService
     answers: AnswerService
     checker: Checker
@@ -70,8 +76,10 @@ class Engine:
 
 
 @asynccontextmanager
-async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
+async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> AsyncIterator[Engine]:
     """Open the home, migrate, catch the indexes up, load the model; close all of it at the end.
+
+    `embedder` stands in for the configured one, and is closed as that would be.
 
     Raises:
         HomeMismatch: the home is of another version or damaged.
@@ -81,7 +89,7 @@ async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
     async with AsyncExitStack() as stack:
         home = await to_thread.run_sync(open_home, loaded.home)
         # The model loads beside the rest: 0.3 s, most of it outside the interpreter.
-        opening = asyncio.create_task(_open_embedder(settings))
+        opening = asyncio.create_task(_open_embedder(settings, embedder))
         stack.push_async_callback(_close_opened, opening)
         database = await open_database(home.database, settings.store)
         stack.push_async_callback(database.aclose)
@@ -102,19 +110,23 @@ async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
         if isinstance(embedder, CachingEmbedder):
             metrics.watch_query_embeddings(embedder.lookups)
         ingest = IngestPipeline(database, writer, parser, embedder, blobs, settings.ingest)
-        search = SearchPipeline(
-            database, follower, embedder, settings.search, settings.limits.query_max_chars
-        )
+        longest = settings.limits.query_max_chars
+        search = SearchPipeline(database, follower, embedder, settings.search, longest)
         answer = AnswerPipeline(database, search, embedder, generator, settings.answer, settings.generator)
         documents = DocumentService(database, writer, ingest, metrics)
-        uploads = UploadService(database, documents, blobs, settings.ingest.concurrency)
-        stack.push_async_callback(uploads.aclose, SHUTDOWN_GRACE_S)
+        checkpoints = Checkpoints(home.checkpoints, version("ragstone"))
+        parts = WorkerParts(database, documents, blobs, checkpoints, metrics)
+        incoming = Incoming(home.incoming)
+        stack.callback(incoming.close)
+        worker = JobWorker(parts, settings.ingest)
+        stack.push_async_callback(worker.aclose, SHUTDOWN_GRACE_S)
         engine = Engine(
             settings=settings,
             home=home,
             documents=documents,
             collections=CollectionService(database, writer, ingest, documents),
-            uploads=uploads,
+            jobs=JobService(parts, worker, JobQueue(parts, incoming, settings.ingest), follower),
+            worker=worker,
             search=SearchService(search, settings.search, metrics),
             answers=AnswerService(answer, settings.answer, metrics),
             checker=Checker(database, follower, writer, embedder, blobs),
@@ -126,11 +138,19 @@ async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
         )
         await _ensure_default_collection(engine)
         if slot.was_killed:
-            await engine.checker.drop_orphaned_originals()
+            await _tidy(engine, incoming)
         yield engine
 
 
-async def _open_embedder(settings: Settings) -> Embedder:
+async def _tidy(engine: Engine, incoming: Incoming) -> None:
+    """Remove files that a killed process left half way."""
+    await engine.checker.drop_orphaned_originals()
+    await to_thread.run_sync(incoming.remove_abandoned)
+
+
+async def _open_embedder(settings: Settings, given: Embedder | None) -> Embedder:
+    if given is not None:
+        return given
     models, cache = settings.models, settings.cache
     options = LocalModelOptions(
         folder=models.embedding_path or BUNDLED_FOLDER,

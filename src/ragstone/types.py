@@ -415,16 +415,6 @@ class AnswerRequest:
     """None takes the setting."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Background work; `state` always reaches ready, failed or cancelled."""
-
-    id: JobId
-    state: Literal["queued", "running", "ready", "failed", "cancelled"]
-    document_id: DocumentId
-    name: str
-    collection: str
-    error_code: str | None
-    error_message: str | None
-    created_at: str
-    updated_at: str
+JobState = Literal["queued", "running", "ready", "failed", "cancelled"]
+JobStage = Literal["parse", "chunk", "embed", "write"]
+JobPriority = Literal["interactive", "bulk"]

@@ -33,8 +33,9 @@ class Text:
 class Ledger:
     """A home, the server on it, and every document that a response has acknowledged."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, environ: Mapping[str, str] | None = None) -> None:
         self.home = home
+        self._environ = environ
         self.acknowledged: dict[str, Text] = {}
         self._written = 0
         self.restart()
@@ -43,7 +44,7 @@ class Ledger:
 
     def restart(self) -> None:
         """A new server process on the home."""
-        self.server = WatchedProcess("serve", "--port", "0", home=self.home)
+        self.server = WatchedProcess("serve", "--port", "0", home=self.home, environ=self._environ)
         url = self.server.wait_for("Ragstone answers at ").split()[3]
         self.client = httpx2.Client(base_url=url, timeout=COMMAND_LIMIT_S, trust_env=False)
 
@@ -160,9 +161,9 @@ class Ledger:
 
 
 @contextmanager
-def open_ledger(home: Path) -> Iterator[Ledger]:
+def open_ledger(home: Path, environ: Mapping[str, str] | None = None) -> Iterator[Ledger]:
     """A ledger whose server ends with the block."""
-    ledger = Ledger(home)
+    ledger = Ledger(home, environ)
     try:
         yield ledger
     finally:

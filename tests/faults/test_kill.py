@@ -261,6 +261,6 @@ def wait_for_job(ledger: Ledger, job_id: str) -> dict[str, object]:
     give_up_at = time.monotonic() + START_LIMIT_S
     while time.monotonic() < give_up_at:
         job: dict[str, object] = ledger.client.get(f"/v1/jobs/{job_id}").json()
-        if job["state"] != "running":
+        if job["state"] not in ("queued", "running"):
             return job
     raise TimeoutError(f"the job did not end: {job}")

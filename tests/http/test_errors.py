@@ -236,7 +236,7 @@ def test_slow_upload_becomes_a_job(client: httpx2.Client, collection: str, data_
 def _finished_job(client: httpx2.Client, job_id: str) -> Wire:
     for _ in range(3000):
         job: Wire = client.get(f"/v1/jobs/{job_id}").json()
-        if job["state"] != "running":
+        if job["state"] not in ("queued", "running"):
             return job
     raise TimeoutError(f"job {job_id} did not end")
 

@@ -18,10 +18,11 @@ TOOLS = {
     "read_passage",
     "list_collections",
     "collection_stats",
+    "job_status",
     "add_document",
     "delete_document",
 }
-READERS = {"search", "ask", "read_passage", "list_collections", "collection_stats"}
+READERS = {"search", "ask", "read_passage", "list_collections", "collection_stats", "job_status"}
 TEXT = "# Harbour\n\n## Tides\n\nThe ferry sails at high tide.\n\n## Fares\n\nChildren travel free."
 
 

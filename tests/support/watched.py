@@ -53,9 +53,9 @@ class WatchedProcess:
             raise TimeoutError(f"no line with {fragment!r} in {self.lines[-20:]}")
         return found
 
-    def wait(self) -> int:
+    def wait(self, limit_s: float = STOP_LIMIT_S) -> int:
         """The exit code, after every line was read."""
-        code = self.process.wait(STOP_LIMIT_S)
+        code = self.process.wait(limit_s)
         self._reader.join(STOP_LIMIT_S)
         assert self.process.stderr is not None
         self.process.stderr.close()

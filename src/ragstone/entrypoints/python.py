@@ -18,6 +18,7 @@ from ragstone.entrypoints.requests import read_metadata, search_request
 from ragstone.ingest.load import FoundFile, read, walk
 from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine, open_engine
+from ragstone.store.job_rows import Job
 from ragstone.telemetry.logs import quiet_logs
 from ragstone.types import (
     DEFAULT_COLLECTION,
@@ -25,6 +26,8 @@ from ragstone.types import (
     AnswerRequest,
     Document,
     DocumentId,
+    JobId,
+    JobState,
     JsonValue,
     Passage,
     Receipt,
@@ -201,6 +204,40 @@ class AsyncRagstone:
         """
         return await self.engine.documents.remove(DocumentId(document_id))
 
+    async def jobs(self, state: JobState | None = None, *, limit: int = 50) -> tuple[Job, ...]:
+        """The newest jobs: background work of servers and workers on this home.
+
+        Raises:
+            InvalidRequest: the limit is out of range.
+        """
+        return (await self.engine.jobs.list(state=state, limit=limit)).jobs
+
+    async def job(self, job_id: str) -> Job:
+        """One job.
+
+        Raises:
+            JobNotFound: there is no such job.
+        """
+        return await self.engine.jobs.get(JobId(job_id))
+
+    async def retry_job(self, job_id: str) -> Job:
+        """Queue a failed job again; a server or a worker takes it up.
+
+        Raises:
+            JobNotFound: there is no such job.
+            Conflict: it is not failed, or its file is not kept.
+        """
+        return await self.engine.jobs.retry(JobId(job_id))
+
+    async def cancel_job(self, job_id: str) -> Job:
+        """Cancel a job that waits or runs.
+
+        Raises:
+            JobNotFound: there is no such job.
+            Conflict: it has come to its end.
+        """
+        return await self.engine.jobs.cancel(JobId(job_id))
+
     async def _add_file(
         self, found: FoundFile, collection: str, metadata: Mapping[str, JsonValue] | None
     ) -> Written:
@@ -303,6 +340,22 @@ class Ragstone:
     def remove(self, document_id: str) -> Receipt:
         """See `AsyncRagstone.remove`."""
         return self._call(self._inner.remove, document_id)
+
+    def jobs(self, state: JobState | None = None, *, limit: int = 50) -> tuple[Job, ...]:
+        """See `AsyncRagstone.jobs`."""
+        return self._call(partial(self._inner.jobs, limit=limit), state)
+
+    def job(self, job_id: str) -> Job:
+        """See `AsyncRagstone.job`."""
+        return self._call(self._inner.job, job_id)
+
+    def retry_job(self, job_id: str) -> Job:
+        """See `AsyncRagstone.retry_job`."""
+        return self._call(self._inner.retry_job, job_id)
+
+    def cancel_job(self, job_id: str) -> Job:
+        """See `AsyncRagstone.cancel_job`."""
+        return self._call(self._inner.cancel_job, job_id)
 
     def _call(self, work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._portal is None:

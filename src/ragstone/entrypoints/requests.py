@@ -15,6 +15,7 @@ from ragstone.types import (
     Filter,
     FilterOp,
     Fusion,
+    JobState,
     JsonValue,
     SearchMode,
     SearchRequest,
@@ -25,6 +26,7 @@ COMPARISONS: tuple[FilterOp, ...] = get_args(FilterOp)
 COMBINATIONS = ("and", "or", "not")
 MODES: tuple[SearchMode, ...] = get_args(SearchMode)
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
+JOB_STATES: tuple[JobState, ...] = get_args(JobState)
 Choice = TypeVar("Choice", bound=str)
 LARGEST_TOP_K = 100
 LARGEST_WEIGHT = 100
@@ -105,6 +107,15 @@ def read_metadata(wire: object, settings: Settings) -> dict[str, JsonValue]:
             f"metadata takes {size} bytes; at most {limit} are kept (limits.metadata_max_bytes)."
         )
     return dict(wire)
+
+
+def read_job_state(text: str) -> JobState:
+    """The state of a job, as given by a caller.
+
+    Raises:
+        InvalidRequest: there is no such state.
+    """
+    return _one_of("state", text, JOB_STATES)
 
 
 def _one_of(name: str, given: str, known: tuple[Choice, ...]) -> Choice:

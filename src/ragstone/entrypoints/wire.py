@@ -7,17 +7,19 @@ from typing import TypeAlias
 
 from ragstone.answer.events import AnswerEvent, Checked, Cited, Delta, Failed, Finished, Retrieved, Started
 from ragstone.errors import RagstoneError
+from ragstone.ingest.explain_job import explain
+from ragstone.ingest.queue import Accepted
 from ragstone.operate.check import CheckReport
 from ragstone.operate.health import HealthReport
+from ragstone.service.jobs import JobPage
 from ragstone.service.pages import DocumentPage
-from ragstone.service.uploads import Accepted
+from ragstone.store.job_rows import Job, JobAttempt
 from ragstone.types import (
     Answer,
     Citation,
     Collection,
     Document,
     Hit,
-    Job,
     LegScore,
     Passage,
     Receipt,
@@ -244,19 +246,52 @@ def _payload(happened: AnswerEvent, explain: bool, request_id: str) -> Mapping[s
 
 
 def job(found: Job) -> Wire:
-    """How an upload is doing."""
+    """How a job is doing."""
     error = None
     if found.error_code is not None:
         error = {"code": found.error_code, "message": found.error_message}
     return {
         "id": found.id,
         "state": found.state,
+        "stage": found.stage,
+        "progress": {"done": found.done, "total": found.total} if found.total else None,
+        "priority": found.priority,
         "document_id": found.document_id,
         "name": found.name,
         "collection": found.collection,
+        "source_name": found.source_name,
+        "size_bytes": found.size_bytes,
+        "attempts": found.attempts,
+        "failures": found.failures,
+        "history": [_attempt(attempt) for attempt in found.history],
+        "result": None if found.result is None else dict(found.result),
         "error": error,
+        "retryable": found.state == "failed" and found.is_original_kept,
+        "run_after": found.run_after if found.state == "queued" else None,
         "created_at": found.created_at,
+        "started_at": found.started_at,
+        "finished_at": found.finished_at,
         "updated_at": found.updated_at,
+    }
+
+
+def explained_job(found: Job) -> Wire:
+    """How a job is doing, and the same in a paragraph."""
+    return {**job(found), "explanation": explain(found)}
+
+
+def job_page(page: JobPage) -> Wire:
+    """A page of jobs."""
+    return {"jobs": [job(found) for found in page.jobs], "next_cursor": page.next_cursor}
+
+
+def _attempt(attempt: JobAttempt) -> Wire:
+    return {
+        "number": attempt.number,
+        "stage": attempt.stage,
+        "ended_at": attempt.ended_at,
+        "code": attempt.code,
+        "message": attempt.message,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from anyio import to_thread
@@ -12,14 +13,16 @@ from uuid6 import uuid7
 from ragstone.config import IngestSettings
 from ragstone.errors import Conflict, DocumentNotFound
 from ragstone.ingest.assemble import assemble
-from ragstone.ingest.prepare import Preparation, Prepared
+from ragstone.ingest.checkpoint import Checkpoint
+from ragstone.ingest.job_payload import result_of
+from ragstone.ingest.originals import drop_unused_original
+from ragstone.ingest.prepare import Preparation, Prepared, Run
 from ragstone.ingest.request import IngestRequest
 from ragstone.search.legs import check_model
 from ragstone.store.chunks import vectors_by_hash
 from ragstone.store.collections import check_name, create_collection, find_collections
 from ragstone.store.documents import (
     StoredState,
-    count_blob_uses,
     edit_document,
     find_by_content,
     find_by_id,
@@ -27,7 +30,7 @@ from ragstone.store.documents import (
     keeps_chunks,
     put_document,
 )
-from ragstone.store.jobs import finish_job, unfinished_jobs
+from ragstone.store.jobs import finish_job
 from ragstone.types import (
     ChunkingSpec,
     Collection,
@@ -65,7 +68,9 @@ class IngestPipeline:
         self._blobs = blobs
         self._settings = settings
 
-    async def run(self, request: IngestRequest, deadline: Deadline, timer: StageTimer) -> Written:
+    async def run(
+        self, request: IngestRequest, deadline: Deadline, timer: StageTimer, checkpoint: Checkpoint
+    ) -> Written:
         """Take one document in; it is searchable when this returns.
 
         Raises:
@@ -73,6 +78,7 @@ class IngestPipeline:
             DocumentNotFound: `document_id` names no live document.
             ModelMismatch: the collection belongs to another embedding model.
             DeadlineExceeded: the time is used up; nothing was stored.
+            Conflict: something newer took the document's place, or the job is not this worker's any more.
         """
         check_name(request.collection)
         content_sha256 = await to_thread.run_sync(_sha256, request.file.content)
@@ -84,9 +90,10 @@ class IngestPipeline:
                 return written
         check_model(collection, self._embedder)
         known = await self._known_vectors(old)
-        prepared = await self._preparation.prepare(request, collection.chunking, known, deadline, timer)
+        run = Run(timer, checkpoint)
+        prepared = await self._preparation.prepare(request, collection.chunking, known, deadline, run)
         deadline.check("writing")
-        with timer.stage("write"):
+        async with run.stage("write"):
             return await self._write(request, collection, prepared, content_sha256)
 
     async def _locate(
@@ -135,12 +142,13 @@ class IngestPipeline:
             title = request.title if request.title is not None else old.title
             metadata = {**old.metadata, **(request.metadata or {})}
             is_same = title == old.title and metadata == dict(old.metadata)
+            status: Literal["unchanged", "updated"] = "unchanged" if is_same else "updated"
+            written = Written(status, old.id, old.version, old.chunk_count, old.collection, 0)
+            await _finish(change.connection, request, written)
             if not is_same:
                 await edit_document(change.connection, old.key, title, metadata)
                 change.touch(old.collection_id, [old.key])
-        version = change.version or await self._database.corpus_version()
-        status: Literal["unchanged", "updated"] = "unchanged" if is_same else "updated"
-        return Written(status, old.id, old.version, old.chunk_count, old.collection, version)
+        return replace(written, corpus_version=change.version or await self._database.corpus_version())
 
     async def _known_vectors(self, old: StoredState | None) -> Mapping[bytes, bytes]:
         if old is None:
@@ -169,38 +177,38 @@ class IngestPipeline:
                 change.touch_chunks(collection.id, key)
             else:
                 change.touch(collection.id, [key])
-            if request.job_id is not None:
-                await finish_job(connection, request.job_id, new.id, None)
+            written = Written(
+                "added" if old is None else "replaced",
+                new.id,
+                version,
+                len(prepared.chunks),
+                collection.name,
+                0,
+                tuple(prepared.parsed.warnings),
+                prepared.embedded_count,
+            )
+            await _finish(connection, request, written)
         if old is not None and old.blob_sha256 not in (None, blob):
             await self.drop_unused_blob(str(old.blob_sha256))
-        return Written(
-            "added" if old is None else "replaced",
-            new.id,
-            version,
-            len(prepared.chunks),
-            collection.name,
-            change.version,
-            tuple(prepared.parsed.warnings),
-            prepared.embedded_count,
-        )
+        return replace(written, corpus_version=change.version)
 
     async def drop_unused_blob(self, sha256: str) -> bool:
-        """Remove an original that no document and no unfinished job names any more; whether it went."""
-        async with self._database.write() as connection:
-            # Inside the write turn: no other write of this process can begin to use it meanwhile.
-            waiting = {payload["blob"] for _, payload in await unfinished_jobs(connection)}
-            is_unused = sha256 not in waiting and await count_blob_uses(connection, sha256) == 0
-            if is_unused:
-                await to_thread.run_sync(self._blobs.remove, sha256)
-        return is_unused
+        """Remove an original that no document and no job keeps any more; whether it went."""
+        return await drop_unused_original(self._database, self._blobs, sha256)
+
+
+async def _finish(connection: StoreConnection, request: IngestRequest, written: Written) -> None:
+    if request.lease is not None:
+        await finish_job(connection, request.lease, written.document_id, result_of(written))
 
 
 def _check_version(request: IngestRequest, old: StoredState | None) -> None:
-    expected = request.expected_version
-    if expected is not None and old is not None and old.version != expected:
+    expected = request.replaced_version
+    present = 0 if old is None else old.version
+    if expected is not None and present != expected:
         raise Conflict(
-            f"Document {old.id} is at version {old.version} by now; "
-            f"the upload that was to replace version {expected} is dropped."
+            f"{request.source or request.file.name!r} is at version {present} by now (0: it was removed); "
+            f"the older upload that was to replace version {expected} is dropped."
         )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -13,10 +14,11 @@ from anyio import to_thread
 
 from ragstone.config import IngestSettings
 from ragstone.errors import DocumentRejected, EmptyDocument
+from ragstone.ingest.checkpoint import Checkpoint
 from ragstone.ingest.chunk import chunk, embedding_text
 from ragstone.ingest.request import INLINE_NAME, IngestRequest
 from ragstone.store.chunks import NewChunk
-from ragstone.types import ChunkDraft, ChunkingSpec, ParsedDocument, Parser
+from ragstone.types import ChunkDraft, ChunkingSpec, JobStage, ParsedDocument, Parser
 
 if TYPE_CHECKING:
     from ragstone.deadline import Deadline
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from ragstone.telemetry.stages import StageTimer
 
 LONGEST_MADE_TITLE = 80
+EMBEDDED_AT_ONCE = 256
+"""Chunks between two checkpoints: about two seconds of embedding on two cores (November 2026)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,21 @@ class Prepared:
     chunks: Sequence[NewChunk]
     embedded_count: int
     """Chunks that had no vector yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One attempt at a document: who times its stages, and where their results are kept."""
+
+    timer: StageTimer
+    checkpoint: Checkpoint
+
+    @asynccontextmanager
+    async def stage(self, name: JobStage, total: int = 0) -> AsyncIterator[None]:
+        """Time the block as a stage, and note that it began."""
+        await self.checkpoint.enter(name, total)
+        with self.timer.stage(name):
+            yield
 
 
 class Preparation:
@@ -51,25 +70,44 @@ class Preparation:
         spec: ChunkingSpec,
         known: Mapping[bytes, bytes],
         deadline: Deadline,
-        timer: StageTimer,
+        run: Run,
     ) -> Prepared:
         """Parse, chunk and embed one file; `known` holds vectors by the hash of what was embedded.
+
+        What the run's checkpoint has kept is not done again.
 
         Raises:
             DocumentRejected: it cannot be read, or makes more chunks than are taken.
             DeadlineExceeded: the time is used up.
         """
-        with timer.stage("parse"):
-            parsed = await self._parser.parse(request.file, deadline)
+        parsed = await run.checkpoint.parsed()
+        if parsed is None:
+            async with run.stage("parse"):
+                parsed = await self._parser.parse(request.file, deadline)
+                await run.checkpoint.keep_parsed(parsed)
         deadline.check("chunking")
         title = request.title or title_of(parsed, request.file.name)
-        with timer.stage("chunk"):
-            drafts = await to_thread.run_sync(self._chunk, parsed, title, spec)
+        drafts = await self._drafts(parsed, title, spec, run)
         self._check_count(len(drafts), request.file.name)
         deadline.check("embedding")
-        with timer.stage("embed"):
-            chunks, embedded_count = await self._embed(parsed, title, drafts, known)
+        chunks, embedded_count = await self._embed(parsed, title, drafts, known, run)
         return Prepared(parsed, title, chunks, embedded_count)
+
+    async def _drafts(
+        self, parsed: ParsedDocument, title: str, spec: ChunkingSpec, run: Run
+    ) -> Sequence[ChunkDraft]:
+        cut_by = f"{spec.max_tokens} {spec.overlap_tokens} {self._model} {title}"
+        kept = await run.checkpoint.drafts(cut_by)
+        if kept is not None:
+            return kept
+        async with run.stage("chunk"):
+            drafts = await to_thread.run_sync(self._chunk, parsed, title, spec)
+            await run.checkpoint.keep_drafts(cut_by, drafts)
+        return drafts
+
+    @property
+    def _model(self) -> str:
+        return f"{self._embedder.model_id}@{self._embedder.revision}"
 
     def _chunk(self, parsed: ParsedDocument, title: str, spec: ChunkingSpec) -> list[ChunkDraft]:
         embedder = self._embedder
@@ -87,17 +125,35 @@ class Preparation:
             )
 
     async def _embed(
-        self, parsed: ParsedDocument, title: str, drafts: Sequence[ChunkDraft], known: Mapping[bytes, bytes]
+        self,
+        parsed: ParsedDocument,
+        title: str,
+        drafts: Sequence[ChunkDraft],
+        known: Mapping[bytes, bytes],
+        run: Run,
     ) -> tuple[list[NewChunk], int]:
         texts, hashes = await to_thread.run_sync(_texts_and_hashes, parsed.text, title, drafts)
-        missing = {sha: text for sha, text in zip(hashes, texts, strict=True) if sha not in known}
-        vectors = dict(known)
+        wanted = {sha: text for sha, text in zip(hashes, texts, strict=True) if sha not in known}
+        vectors = {**known, **await run.checkpoint.vectors(self._model)}
+        missing = {sha: text for sha, text in wanted.items() if sha not in vectors}
         if missing:
-            matrix = await self._embedder.embed_passages(list(missing.values()))
-            rows = np.ascontiguousarray(matrix, dtype="<f4")
-            vectors |= {sha: rows[at].tobytes() for at, sha in enumerate(missing)}
+            async with run.stage("embed", len(wanted)):
+                run.checkpoint.advance(len(wanted) - len(missing))
+                async for part in self._embedded(missing):
+                    vectors |= part
+                    await run.checkpoint.keep_vectors(self._model, part)
+                    run.checkpoint.advance(len(part))
         chunks = [NewChunk(draft, sha, vectors[sha]) for draft, sha in zip(drafts, hashes, strict=True)]
-        return chunks, len(missing)
+        return chunks, len(wanted)
+
+    async def _embedded(self, missing: Mapping[bytes, str]) -> AsyncIterator[Mapping[bytes, bytes]]:
+        """Vectors in parts, texts of like length together: a batch costs as much as its longest text."""
+        order = sorted(missing.items(), key=lambda item: len(item[1]))
+        for start in range(0, len(order), EMBEDDED_AT_ONCE):
+            part = order[start : start + EMBEDDED_AT_ONCE]
+            rows = await self._embedder.embed_passages([text for _, text in part])
+            rows = np.ascontiguousarray(rows, dtype="<f4")
+            yield {sha: rows[at].tobytes() for at, (sha, _) in enumerate(part)}
 
 
 def _texts_and_hashes(text: str, title: str, drafts: Sequence[ChunkDraft]) -> tuple[list[str], list[bytes]]:

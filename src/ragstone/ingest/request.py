@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ragstone.errors import InvalidRequest
-from ragstone.types import DEFAULT_COLLECTION, LOCAL_OWNER, DocumentId, JobId, Metadata, Principal, RawFile
+from ragstone.store.job_rows import Lease
+from ragstone.types import DEFAULT_COLLECTION, LOCAL_OWNER, DocumentId, Metadata, Principal, RawFile
 
 INLINE_NAME = "inline.md"
 
@@ -43,7 +44,7 @@ class IngestRequest:
     access_groups: frozenset[str] | None = None
     principal: Principal = LOCAL_OWNER
     is_original_kept: bool = False
-    job_id: JobId | None = None
+    lease: Lease | None = None
     """The job that this is the work of: ended in the transaction that stores the document."""
-    expected_version: int | None = None
-    """With `document_id`: the version that may be replaced; None for any."""
+    replaced_version: int | None = None
+    """The version that may be replaced, 0 for none; None for any."""

@@ -15,7 +15,7 @@ from ragstone.store.audit import chunks_with_bad_vectors, row_problems, store_ve
 from ragstone.store.collections import all_collections
 from ragstone.store.database import integrity_problems
 from ragstone.store.documents import blob_names
-from ragstone.store.jobs import unfinished_jobs
+from ragstone.store.job_rows import job_blobs
 from ragstone.store.passages import chunk_keys
 
 if TYPE_CHECKING:
@@ -147,8 +147,7 @@ class Checker:
 
     async def _blobs_in_use(self, named: set[str]) -> set[str]:
         async with self._database.read() as connection:
-            waiting = await unfinished_jobs(connection)
-        return named | {str(payload["blob"]) for _, payload in waiting}
+            return named | await job_blobs(connection)
 
     def _compare_blobs(self, named: Sequence[str], used: set[str]) -> list[Problem]:
         damaged = [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ragstone.deadline import Deadline
 from ragstone.errors import ChunkNotFound, DocumentNotFound, InvalidRequest
+from ragstone.ingest.checkpoint import Checkpoint, NoCheckpoint
 from ragstone.ingest.normalise import require_unicode
 from ragstone.ingest.pipeline import IngestPipeline
 from ragstone.ingest.request import IngestRequest
@@ -59,8 +60,12 @@ class DocumentService:
         self._pipeline = pipeline
         self._metrics = metrics
 
-    async def add(self, request: IngestRequest, deadline: Deadline) -> Written:
+    async def add(
+        self, request: IngestRequest, deadline: Deadline, checkpoint: Checkpoint | None = None
+    ) -> Written:
         """Take a document in, or replace the one it names; searchable when this returns.
+
+        What `checkpoint` has kept of an attempt before is not done again.
 
         Raises:
             DocumentRejected: it cannot be taken in; nothing was stored.
@@ -69,7 +74,7 @@ class DocumentService:
         """
         require_unicode(request.title, request.source, request.file.name)
         timer = StageTimer("ingest", self._metrics.observe_stage)
-        written = await self._pipeline.run(request, deadline, timer)
+        written = await self._pipeline.run(request, deadline, timer, checkpoint or NoCheckpoint())
         self._metrics.documents_written.labels(written.status).inc()
         self._metrics.chunks_embedded.inc(written.embedded_count)
         return written

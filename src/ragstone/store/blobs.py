@@ -8,7 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ragstone.errors import StoreFailed
+from ragstone.errors import PathNotFound, StoreFailed
+from ragstone.store.incoming import IncomingFile
 
 
 class Blobs:
@@ -44,14 +45,34 @@ class Blobs:
             raise StoreFailed(f"The original cannot be kept under {self._folder}: {error}.") from error
         return sha256
 
+    def keep(self, incoming: IncomingFile) -> str:
+        """Give a received and sealed file its place; its sha256.
+
+        Raises:
+            StoreFailed: the disk refuses.
+        """
+        target = self.path(incoming.sha256)
+        try:
+            if not (target.exists() and target.stat().st_size == incoming.size_bytes):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                incoming.path.replace(target)
+                _sync_folder(target.parent)
+        except OSError as error:
+            raise StoreFailed(f"The original cannot be kept under {self._folder}: {error}.") from error
+        return incoming.sha256
+
     def get(self, sha256: str) -> bytes:
         """The bytes with this hash.
 
         Raises:
-            StoreFailed: they are gone.
+            PathNotFound: they are gone.
+            StoreFailed: the disk refuses.
         """
         try:
             return self.path(sha256).read_bytes()
+        except FileNotFoundError as error:
+            path = str(self.path(sha256))
+            raise PathNotFound(f"The original {path} is gone; add the file again.", path=path) from error
         except OSError as error:
             raise StoreFailed(f"The original {sha256} cannot be read: {error}.") from error
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
+
+from ragstone.types import JobState
 
 HTTP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 STAGE_BUCKETS = (
@@ -93,6 +96,7 @@ class Metrics:
             "Version that the indexes of this process have applied.",
             registry=self.registry,
         )
+        self._declare_jobs()
         self.generated_tokens = Counter(
             "ragstone_generator_tokens",
             "Tokens as the generator reports them.",
@@ -100,9 +104,31 @@ class Metrics:
             registry=self.registry,
         )
 
+    def _declare_jobs(self) -> None:
+        self.jobs = Gauge(
+            "ragstone_jobs", "Jobs in the database by state.", ("state",), registry=self.registry
+        )
+        self.oldest_job_seconds = Gauge(
+            "ragstone_jobs_oldest_queued_seconds",
+            "Age of the oldest job that waits; 0 when none does.",
+            registry=self.registry,
+        )
+        self.jobs_finished = Counter(
+            "ragstone_job_attempts",
+            "Attempts at jobs by what they came to: ready, failed, postponed, cancelled, handed_back.",
+            ("outcome",),
+            registry=self.registry,
+        )
+
     def watch_query_embeddings(self, read: Callable[[], tuple[int, int]]) -> None:
         """Expose the cache of query embeddings: `read` gives its hits and misses at each scrape."""
         self.registry.register(_QueryEmbeddings(read))
+
+    def observe_queue(self, counts: Mapping[JobState, int], oldest_s: float) -> None:
+        """Set the gauges of the queue."""
+        for state in get_args(JobState):
+            self.jobs.labels(state).set(counts.get(state, 0))
+        self.oldest_job_seconds.set(oldest_s)
 
     def observe_stage(self, operation: str, stage: str, seconds: float) -> None:
         """The sink of stage timers."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ragstone.errors import StoreFailed
+from ragstone.errors import PathNotFound, StoreFailed
 from ragstone.store.blobs import Blobs
 
 CONTENT = b"the original"
@@ -56,7 +56,7 @@ def test_removing_is_idempotent(tmp_path: Path) -> None:
     blobs.remove(SHA256)
 
     assert list(blobs.names()) == []
-    with pytest.raises(StoreFailed, match=SHA256):
+    with pytest.raises(PathNotFound, match=SHA256):
         blobs.get(SHA256)
 
 

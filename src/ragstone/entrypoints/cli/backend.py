@@ -12,7 +12,7 @@ from ragstone.deadline import Deadline
 from ragstone.entrypoints import wire
 from ragstone.entrypoints.cli.remote import RemoteBackend, find_server
 from ragstone.entrypoints.requests import read_filter, search_request
-from ragstone.types import AnswerRequest, DocumentId, JsonValue, RawFile
+from ragstone.types import AnswerRequest, DocumentId, JobId, JobState, JsonValue, RawFile
 
 if TYPE_CHECKING:
     from ragstone.config import Loaded
@@ -30,6 +30,8 @@ class AddFile:
     collection: str
     title: str | None = None
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+    is_bulk: bool = False
+    """One of many: others' single files go first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,24 @@ class Backend(Protocol):
 
     async def remove_collection(self, name: str) -> Wire:
         """Remove a collection."""
+        ...
+
+    async def list_jobs(
+        self, state: JobState | None, collection: str | None, cursor: str | None, limit: int
+    ) -> Wire:
+        """A page of jobs."""
+        ...
+
+    async def get_job(self, job_id: str) -> Wire:
+        """One job."""
+        ...
+
+    async def retry_job(self, job_id: str) -> Wire:
+        """Try a failed job again."""
+        ...
+
+    async def cancel_job(self, job_id: str) -> Wire:
+        """Cancel a job."""
         ...
 
 
@@ -165,6 +185,25 @@ class LocalBackend:
     async def remove_collection(self, name: str) -> Wire:
         """Remove a collection."""
         return wire.removed_collection(await self._engine.collections.remove(name))
+
+    async def list_jobs(
+        self, state: JobState | None, collection: str | None, cursor: str | None, limit: int
+    ) -> Wire:
+        """A page of jobs."""
+        page = await self._engine.jobs.list(state=state, collection=collection, cursor=cursor, limit=limit)
+        return wire.job_page(page)
+
+    async def get_job(self, job_id: str) -> Wire:
+        """One job."""
+        return wire.explained_job(await self._engine.jobs.get(JobId(job_id)))
+
+    async def retry_job(self, job_id: str) -> Wire:
+        """Try a failed job again."""
+        return wire.explained_job(await self._engine.jobs.retry(JobId(job_id)))
+
+    async def cancel_job(self, job_id: str) -> Wire:
+        """Cancel a job."""
+        return wire.explained_job(await self._engine.jobs.cancel(JobId(job_id)))
 
     def _request(self, question: Question) -> AnswerRequest:
         return AnswerRequest(

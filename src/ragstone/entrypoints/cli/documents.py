@@ -36,6 +36,7 @@ Wire = dict[str, object]
 app = typer.Typer(help="List, show and remove documents.", no_args_is_help=True)
 
 EXIT_SOME_FAILED = 1
+MOST_INTERACTIVE_FILES = 10
 
 
 @dataclass(slots=True)
@@ -46,6 +47,7 @@ class _Run:
     metadata: dict[str, JsonValue]
     max_file_bytes: int
     is_json: bool
+    is_bulk: bool = False
     results: list[Wire] = field(default_factory=list)
 
 
@@ -84,6 +86,7 @@ def add(
     quiet_logs(loaded)
     run = _Run(collection, _metadata(metadata or []), loaded.settings.ingest.max_file_bytes, as_json)
     found = list(walk(paths, include or (), exclude or ()))
+    run.is_bulk = len(found) > MOST_INTERACTIVE_FILES
     if not found:
         print("No file found there; hidden files and what .gitignore names are passed over.", file=sys.stderr)
     try:
@@ -242,7 +245,9 @@ async def _add_one(
     path = found.source
     try:
         file = await to_thread.run_sync(read, found, run.max_file_bytes)
-        done = await backend.add(AddFile(file, path, run.collection, metadata=run.metadata))
+        done = await backend.add(
+            AddFile(file, path, run.collection, metadata=run.metadata, is_bulk=run.is_bulk)
+        )
         result: Wire = {"path": path, **done}
     except RagstoneError as error:
         result = {"path": path, "status": "failed", "error": {"code": error.code, "message": error.message}}

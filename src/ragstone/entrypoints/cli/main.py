@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ragstone.entrypoints.cli import collections, documents, evaluate, operate, questions, serve
+from ragstone.entrypoints.cli import collections, documents, evaluate, jobs, operate, questions, serve
 from ragstone.entrypoints.cli.context import ConfigOption, Globals, HomeOption
 from ragstone.errors import InvalidRequest, NotFound, RagstoneError
 
@@ -38,7 +38,9 @@ app.command(name="search")(questions.search)
 app.command(name="ask")(questions.ask)
 app.add_typer(documents.app, name="docs")
 app.add_typer(collections.app, name="collections")
+app.add_typer(jobs.app, name="jobs")
 app.command(name="serve")(serve.serve)
+app.command(name="worker")(jobs.worker)
 app.command(name="mcp")(serve.mcp)
 app.command(name="check")(operate.check)
 app.command(name="doctor")(operate.doctor)

@@ -23,6 +23,8 @@ Wire = dict[str, object]
 ANSWER_TIMEOUT_S = 600.0
 UPLOAD_WAIT_S = 300.0
 POLL_S = 1.0
+QUEUE_WAITS_S = (1.0, 2.0, 4.0, *(8.0,) * 70)
+"""Together about ten minutes."""
 HELLO_TIMEOUT_S = 2.0
 
 
@@ -70,19 +72,34 @@ class RemoteBackend:
             form["title"] = added.title
         if added.metadata:
             form["metadata"] = json.dumps(added.metadata)
-        files = {"file": (added.file.name, added.file.content)}
-        done = await self._call("POST", "/v1/documents", data=form, files=files)
+        if added.is_bulk:
+            form["priority"] = "bulk"
+        done = await self._upload(form, {"file": (added.file.name, added.file.content)})
         return await self._finished(done) if "job_id" in done else done
+
+    async def _upload(self, form: Mapping[str, str], files: Mapping[str, tuple[str, bytes]]) -> Wire:
+        """A full queue empties: the upload waits for its turn, with an end."""
+        for wait_s in QUEUE_WAITS_S:
+            try:
+                return await self._call("POST", "/v1/documents", data=form, files=files)
+            except ServerError as error:
+                if error.code != "queue_full":
+                    raise
+                await asyncio.sleep(wait_s)
+        return await self._call("POST", "/v1/documents", data=form, files=files)
 
     async def _finished(self, accepted: Wire) -> Wire:
         """What became of an upload that takes longer than the server lets a request wait."""
         while True:
             job = await self._call("GET", f"/v1/jobs/{accepted['job_id']}")
-            if job["state"] == "running":
+            if job["state"] in ("queued", "running"):
                 await asyncio.sleep(POLL_S)
                 continue
             if job["state"] == "ready":
-                return {**await self.get_document(str(job["document_id"])), "status": "added"}
+                result = job["result"] if isinstance(job["result"], dict) else {}
+                return {**await self.get_document(str(job["document_id"])), **result}
+            if job["state"] == "cancelled":
+                raise ServerError("conflict", str(job["explanation"]), retryable=False)
             error = job["error"] if isinstance(job["error"], dict) else {}
             raise ServerError(str(error.get("code")), str(error.get("message")), retryable=False)
 
@@ -139,6 +156,25 @@ class RemoteBackend:
     async def remove_collection(self, name: str) -> Wire:
         """Remove a collection."""
         return await self._call("DELETE", f"/v1/collections/{name}")
+
+    async def list_jobs(
+        self, state: str | None, collection: str | None, cursor: str | None, limit: int
+    ) -> Wire:
+        """A page of jobs."""
+        query = {"state": state, "collection": collection, "cursor": cursor, "limit": str(limit)}
+        return await self._call("GET", "/v1/jobs", query=query)
+
+    async def get_job(self, job_id: str) -> Wire:
+        """One job."""
+        return await self._call("GET", f"/v1/jobs/{job_id}")
+
+    async def retry_job(self, job_id: str) -> Wire:
+        """Try a failed job again."""
+        return await self._call("POST", f"/v1/jobs/{job_id}/retry")
+
+    async def cancel_job(self, job_id: str) -> Wire:
+        """Cancel a job."""
+        return await self._call("POST", f"/v1/jobs/{job_id}/cancel")
 
     async def _call(
         self,

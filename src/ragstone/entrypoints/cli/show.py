@@ -79,6 +79,47 @@ def collection_table(found: Wire) -> Table:
     return table
 
 
+def job_table(jobs: Sequence[Wire]) -> Table:
+    """Jobs, one per row."""
+    table = Table(box=None, header_style="bold")
+    table.add_column("id", no_wrap=True, min_width=36)
+    for name in ("state", "stage", "attempts", "name", "collection", "error"):
+        table.add_column(name, overflow="fold")
+    for found in jobs:
+        error = found["error"]
+        cells = (
+            found["id"],
+            found["state"],
+            _stage(found),
+            found["attempts"],
+            found["name"],
+            found["collection"],
+            error["code"] if isinstance(error, dict) else "",
+        )
+        table.add_row(*(escape(str(cell)) for cell in cells))
+    return table
+
+
+def job_card(console: Console, job: Wire) -> None:
+    """A job's properties, the paragraph that explains it last."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in job.items():
+        if name not in ("explanation", "history") and value is not None:
+            table.add_row(f"[bold]{name}[/]", escape(str(value)))
+    for attempt in _objects(job["history"]):
+        line = f"{attempt['number']}: {attempt['stage']} [{attempt['code']}] {attempt['message']}"
+        table.add_row("[bold]attempt[/]", escape(line))
+    console.print(table)
+    console.print(Text(f"\n{job['explanation']}"))
+
+
+def _stage(job: Wire) -> str:
+    progress = job["progress"]
+    if job["state"] == "running" and isinstance(progress, dict):
+        return f"{job['stage']} {progress['done']}/{progress['total']}"
+    return str(job["stage"]) if job["state"] in ("running", "failed") else ""
+
+
 def search_result(console: Console, result: Wire, *, explain: bool) -> None:
     """Hits, best first, with their place and a snippet."""
     hits = _objects(result["hits"])

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from ragstone.entrypoints.http import documents, questions, status
+from ragstone.entrypoints.http import documents, jobs, questions, status
 from ragstone.entrypoints.http.context import ClientGone, render_client_gone
 from ragstone.entrypoints.http.middleware import RequestMiddleware
 from ragstone.entrypoints.http.problems import (
@@ -44,7 +44,7 @@ def build_app(engine: Engine) -> ASGIApp:
         lifespan=_lifespan(mcp.running),
     )
     app.state.engine = engine
-    for module in (documents, questions, status):
+    for module in (documents, jobs, questions, status):
         app.include_router(module.router)
     app.router.routes.append(Route(MCP_PATH, mcp, include_in_schema=False))
     app.add_exception_handler(RagstoneError, render_ragstone_error)
@@ -64,7 +64,7 @@ def _lifespan(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine: Engine = app.state.engine
-        engine.uploads.start()
+        engine.worker.start(engine.settings.ingest.workers)
         async with session():
             yield
 

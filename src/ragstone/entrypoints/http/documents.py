@@ -14,19 +14,17 @@ from ragstone.entrypoints import wire
 from ragstone.entrypoints.http.context import EngineOf, respond, while_connected
 from ragstone.entrypoints.http.examples import ADD_BODY, REPLACE_BODY, WRITTEN, documented
 from ragstone.entrypoints.http.schemas import AddText, CreateCollection, EditDocument, ReplaceText
-from ragstone.entrypoints.http.uploads import Upload, read_json, read_upload
+from ragstone.entrypoints.http.uploads import ReceivedFile, Upload, read_json, receive_upload
 from ragstone.entrypoints.requests import read_filter, read_metadata
 from ragstone.errors import InvalidRequest, RagstoneError
+from ragstone.ingest.queue import Accepted
 from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine
-from ragstone.service.uploads import Accepted
 from ragstone.types import (
     DEFAULT_COLLECTION,
-    DEFAULT_TENANT,
     ChunkingSpec,
     DocumentId,
     Filter,
-    JobId,
     RawFile,
     Span,
     Written,
@@ -98,11 +96,10 @@ async def read_document(
 async def replace_document(request: Request, engine: EngineOf, document_id: str) -> Response:
     """New content for a document, as JSON or as one file; when this returns no old text can be found."""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        upload = await read_upload(request, engine.settings)
-        if len(upload.files) != 1:
-            raise InvalidRequest(f"One document is replaced by one file, not by {len(upload.files)}.")
-        asked = _file_request(upload, upload.files[0], DocumentId(document_id))
-        return _uploaded(await engine.uploads.upload(asked, upload.wait_s))
+        async with receive_upload(request, engine) as upload:
+            if len(upload.files) != 1:
+                raise InvalidRequest(f"One document is replaced by one file, not by {len(upload.files)}.")
+            return await _upload_one(engine, upload, DocumentId(document_id))
     body = await read_json(request, ReplaceText)
     work = _add_text(engine, body, DocumentId(document_id))
     return respond(wire.written(await while_connected(request, work)))
@@ -127,12 +124,6 @@ async def read_chunk(
 ) -> Response:
     """The text of a chunk with its surroundings."""
     return respond(wire.passage(await engine.documents.read_around(chunk_id, context_chars)))
-
-
-@router.get("/jobs/{job_id}", summary="Get a job")
-async def get_job(engine: EngineOf, job_id: str) -> Response:
-    """How an upload is doing that was answered with 202."""
-    return respond(wire.job(await engine.uploads.job(JobId(job_id), DEFAULT_TENANT)))
 
 
 @router.get("/collections", summary="List collections", tags=["collections"])
@@ -181,27 +172,56 @@ async def _add_text(
 
 
 async def _add_files(request: Request, engine: Engine) -> Response:
-    upload = await read_upload(request, engine.settings)
-    if len(upload.files) == 1:
-        return _uploaded(await engine.uploads.upload(_file_request(upload, upload.files[0]), upload.wait_s))
-    results: list[dict[str, object]] = []
+    async with receive_upload(request, engine) as upload:
+        if len(upload.files) == 1:
+            return await _upload_one(engine, upload)
+        queued = [(file.name, await _enqueue(engine, upload, file)) for file in upload.files]
     waiting = Deadline.after(upload.wait_s)
-    for file in upload.files:
-        try:
-            done = await engine.uploads.upload(_file_request(upload, file), waiting.remaining_s)
-            shown = wire.accepted(done) if isinstance(done, Accepted) else wire.written(done)
-        except RagstoneError as error:
-            shown = {"status": "failed", "error": wire.error(error)}
-        results.append({"name": file.name, **shown})
+    results = [{"name": name, **await _result(engine, accepted, waiting)} for name, accepted in queued]
     is_mixed = any(result["status"] in ("failed", "running") for result in results)
     return respond({"results": results}, HTTPStatus.MULTI_STATUS if is_mixed else HTTPStatus.CREATED)
 
 
-def _file_request(upload: Upload, file: RawFile, document_id: DocumentId | None = None) -> IngestRequest:
+async def _upload_one(engine: Engine, upload: Upload, document_id: DocumentId | None = None) -> Response:
+    (file,) = upload.files
+    if file.refusal is not None:
+        raise file.refusal
+    accepted = await engine.jobs.enqueue(
+        _file_request(upload, file, document_id), priority=upload.priority_of(file), incoming=file.incoming
+    )
+    done = await engine.jobs.outcome(accepted, Deadline.after(upload.wait_s))
+    if isinstance(done, Accepted):
+        return respond(wire.accepted(done), HTTPStatus.ACCEPTED)
+    return respond(wire.written(done), _status(done))
+
+
+async def _enqueue(engine: Engine, upload: Upload, file: ReceivedFile) -> Accepted | RagstoneError:
+    if file.refusal is not None:
+        return file.refusal
+    try:
+        return await engine.jobs.enqueue(
+            _file_request(upload, file), priority=upload.priority_of(file), incoming=file.incoming
+        )
+    except RagstoneError as error:
+        return error
+
+
+async def _result(engine: Engine, accepted: Accepted | RagstoneError, waiting: Deadline) -> dict[str, object]:
+    """What one file of several came to; its failure is not the others'."""
+    try:
+        if isinstance(accepted, RagstoneError):
+            raise accepted
+        done = await engine.jobs.outcome(accepted, waiting)
+    except RagstoneError as error:
+        return {"status": "failed", "error": wire.error(error)}
+    return wire.accepted(done) if isinstance(done, Accepted) else wire.written(done)
+
+
+def _file_request(upload: Upload, file: ReceivedFile, document_id: DocumentId | None = None) -> IngestRequest:
     # A replaced document keeps its source: the new file's name may be another document's.
     source = None if document_id is not None else upload.source or file.name
     return IngestRequest(
-        file=file,
+        file=RawFile(b"", file.name, file.media_type),  # the bytes are those received
         collection=upload.collection,
         title=upload.title,
         source=source,
@@ -209,12 +229,6 @@ def _file_request(upload: Upload, file: RawFile, document_id: DocumentId | None 
         document_id=document_id,
         is_original_kept=True,
     )
-
-
-def _uploaded(done: Written | Accepted) -> Response:
-    if isinstance(done, Accepted):
-        return respond(wire.accepted(done), HTTPStatus.ACCEPTED)
-    return respond(wire.written(done), _status(done))
 
 
 def _status(done: Written) -> HTTPStatus:

@@ -68,6 +68,31 @@ ANSWERED: Final = {
     "request_id": "5f0d1c6a7f5f4b0c9c9c2b6d8f1f0e3a",
 }
 
+JOB: Final[dict[str, object]] = {
+    "id": "0192f0c6-1b1c-7b5e-8a41-6f0e6c3d2b77",
+    "state": "running",
+    "stage": "embed",
+    "progress": {"done": 256, "total": 1024},
+    "priority": "bulk",
+    "document_id": "0192f0c4-6a6e-7cc1-9d2e-3f1f5a0c9b11",
+    "name": "report.pdf",
+    "collection": "default",
+    "source_name": None,
+    "size_bytes": 4812033,
+    "attempts": 1,
+    "failures": 0,
+    "history": [],
+    "result": None,
+    "error": None,
+    "retryable": False,
+    "run_after": None,
+    "created_at": "2026-11-20T12:00:00.000000+00:00",
+    "started_at": "2026-11-20T12:00:00.004100+00:00",
+    "finished_at": None,
+    "updated_at": "2026-11-20T12:00:03.214000+00:00",
+    "explanation": "'report.pdf' is being embedded, 256 of 1024 chunks done (attempt 1).",
+}
+
 PROBLEM: Final = {
     "type": "about:blank",
     "title": "Not Found",
@@ -90,6 +115,7 @@ _FORM: Final = {
             "source": {"type": "string"},
             "metadata": {"type": "string", "description": "A JSON object."},
             "wait_s": {"type": "number", "default": 30},
+            "priority": {"type": "string", "enum": ["interactive", "bulk"]},
         },
         "required": ["file"],
     }

@@ -25,6 +25,7 @@ from ragstone.errors import (
     NotFound,
     NotReady,
     Overloaded,
+    QueueFull,
     RagstoneError,
     Refused,
 )
@@ -91,7 +92,10 @@ async def render_ragstone_error(request: Request, error: Exception) -> Response:
     """The handler of everything that Ragstone raises on purpose."""
     if not isinstance(error, RagstoneError):
         return await render_unexpected(request, error)
-    return _respond(request, status_of(error), error.code, error.message, retryable=error.retryable)
+    response = _respond(request, status_of(error), error.code, error.message, retryable=error.retryable)
+    if isinstance(error, QueueFull):
+        response.headers["Retry-After"] = str(error.details["retry_after_s"])
+    return response
 
 
 async def render_validation_error(request: Request, error: Exception) -> Response:

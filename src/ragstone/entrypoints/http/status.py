@@ -41,5 +41,6 @@ async def metrics(engine: EngineOf) -> Response:
     """Every metric in the Prometheus text format."""
     if not engine.settings.telemetry.metrics:
         raise NotFound("Metrics are switched off; set telemetry.metrics = true.")
+    await engine.jobs.measure()
     engine.metrics.corpus_version.set(engine.follower.applied_version)
     return Response(engine.metrics.exposition(), media_type=engine.metrics.content_type)

@@ -3,38 +3,64 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, get_args
 
+from anyio import to_thread
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from ragstone.config import Settings
+from ragstone.entrypoints.http.multipart import FilePart, FormReader
 from ragstone.entrypoints.http.schemas import RequestModel
 from ragstone.entrypoints.requests import read_metadata
-from ragstone.errors import FileTooLarge, InvalidRequest
-from ragstone.types import Metadata, RawFile
+from ragstone.errors import DocumentRejected, InvalidRequest
+from ragstone.ingest.sniff import sniff
+from ragstone.runtime import Engine
+from ragstone.store.incoming import IncomingFile
+from ragstone.types import JobPriority, Metadata
 
-FIELDS = ("collection", "title", "source", "metadata", "wait_s")
-MOST_FILES = 1000
+FIELDS = ("collection", "title", "source", "metadata", "wait_s", "priority")
+PRIORITIES: tuple[JobPriority, ...] = get_args(JobPriority)
+MOST_INTERACTIVE_FILES = 10
 LONGEST_WAIT_S = 600.0
 
 Model = TypeVar("Model", bound=RequestModel)
 
 
 @dataclass(frozen=True, slots=True)
+class ReceivedFile:
+    """A file on disk; `refusal` when it need not be queued at all."""
+
+    name: str
+    media_type: str | None
+    incoming: IncomingFile
+    refusal: DocumentRejected | None
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
     """A multipart form: its files and what holds for all of them."""
 
-    files: tuple[RawFile, ...]
+    files: tuple[ReceivedFile, ...]
     collection: str
     title: str | None
     source: str | None
     metadata: Metadata | None
     wait_s: float
+    priority: JobPriority | None
+    interactive_max_bytes: int
+
+    def priority_of(self, file: ReceivedFile) -> JobPriority:
+        """As asked for; else small files of small uploads go first."""
+        if self.priority is not None:
+            return self.priority
+        is_small = file.incoming.size_bytes <= self.interactive_max_bytes
+        return "interactive" if is_small and len(self.files) <= MOST_INTERACTIVE_FILES else "bulk"
 
 
 async def read_json(request: Request, model: type[Model]) -> Model:
@@ -62,53 +88,75 @@ async def read_json(request: Request, model: type[Model]) -> Model:
         raise RequestValidationError([found]) from error
 
 
-async def read_upload(request: Request, settings: Settings) -> Upload:
-    """The form of an upload; the names of its file parts do not matter.
+@asynccontextmanager
+async def receive_upload(request: Request, engine: Engine) -> AsyncIterator[Upload]:
+    """The form of an upload, its files on disk; what was not queued by the end of the block is gone.
+
+    The names of the file parts do not matter.
 
     Raises:
         InvalidRequest: an unknown field, no file, or a value that does not fit.
-        FileTooLarge: a file is over `ingest.max_file_bytes`.
+        FileTooLarge: a file is over `ingest.max_file_bytes`; raised as soon as it is.
+        QueueFull: as many jobs wait as may; raised before the body is read.
     """
-    async with request.form(max_files=MOST_FILES, max_fields=len(FIELDS) * 4) as form:
-        files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
-        fields = {name: part for name, part in form.multi_items() if isinstance(part, str)}
-        unknown = [name for name in fields if name not in FIELDS]
-        if unknown:
-            raise InvalidRequest(
-                f"There is no form field {unknown[0]!r}; there are files and {', '.join(FIELDS)}."
-            )
-        if not files:
-            raise InvalidRequest("The form holds no file; add at least one part with a filename.")
-        if len(files) > 1 and ("title" in fields or "source" in fields):
-            raise InvalidRequest(
-                "title and source name one document; leave them out when you send several files."
-            )
-        names = [part.filename for part in files]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise InvalidRequest(
-                f"Two files are named {twice!r}; a name is a document's source, so the second would replace "
-                "the first. Rename one, or send them one by one with a source each."
-            )
-        raw = tuple([await _read_file(part, settings.ingest.max_file_bytes) for part in files])
-    return Upload(
-        files=raw,
-        collection=fields.get("collection", "default"),
-        title=fields.get("title"),
-        source=fields.get("source"),
-        metadata=_metadata(fields.get("metadata"), settings),
-        wait_s=_wait_s(fields.get("wait_s"), settings.ingest.wait_s),
-    )
-
-
-async def _read_file(part: UploadFile, max_bytes: int) -> RawFile:
-    name = part.filename or "upload"
-    if part.size is not None and part.size > max_bytes:
-        raise FileTooLarge(
-            f"{name!r} has {part.size} bytes; at most {max_bytes} are taken (ingest.max_file_bytes).",
-            name=name,
+    await engine.jobs.check_room()
+    form = FormReader(engine.jobs.receive, engine.settings.ingest.max_file_bytes)
+    try:
+        await form.read(request)
+        _check_fields(form)
+        yield Upload(
+            files=tuple([await _received(part) for part in form.files]),
+            collection=form.fields.get("collection", "default"),
+            title=form.fields.get("title"),
+            source=form.fields.get("source"),
+            metadata=_metadata(form.fields.get("metadata"), engine.settings),
+            wait_s=_wait_s(form.fields.get("wait_s"), engine.settings.ingest.wait_s),
+            priority=_priority(form.fields.get("priority")),
+            interactive_max_bytes=engine.settings.ingest.interactive_max_bytes,
         )
-    return RawFile(await part.read(), name, part.content_type)
+    finally:
+        await form.aclose()
+
+
+def _check_fields(form: FormReader) -> None:
+    fields, files = form.fields, form.files
+    unknown = [name for name in fields if name not in FIELDS]
+    if unknown:
+        raise InvalidRequest(
+            f"There is no form field {unknown[0]!r}; there are files and {', '.join(FIELDS)}."
+        )
+    if not files:
+        raise InvalidRequest("The form holds no file; add at least one part with a filename.")
+    if len(files) > 1 and ("title" in fields or "source" in fields):
+        raise InvalidRequest(
+            "title and source name one document; leave them out when you send several files."
+        )
+    names = [part.name for part in files]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidRequest(
+            f"Two files are named {twice!r}; a name is a document's source, so the second would replace "
+            "the first. Rename one, or send them one by one with a source each."
+        )
+
+
+async def _received(part: FilePart) -> ReceivedFile:
+    """The file with what speaks against it, by its bytes first and its name second."""
+    content = await to_thread.run_sync(part.incoming.edges)
+    try:
+        sniff(content, part.name)
+    except DocumentRejected as refusal:
+        return ReceivedFile(part.name, part.media_type, part.incoming, refusal)
+    return ReceivedFile(part.name, part.media_type, part.incoming, None)
+
+
+def _priority(text: str | None) -> JobPriority | None:
+    for known in PRIORITIES:
+        if text == known:
+            return known
+    if text is None:
+        return None
+    raise InvalidRequest(f"There is no priority {text!r}; there are {', '.join(PRIORITIES)}.")
 
 
 def _metadata(text: str | None, settings: Settings) -> Metadata | None:

@@ -20,7 +20,7 @@ from ragstone.entrypoints.requests import read_metadata, search_request
 from ragstone.errors import RagstoneError
 from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine
-from ragstone.types import AnswerRequest, DocumentId, SearchRequest, Span
+from ragstone.types import AnswerRequest, DocumentId, JobId, SearchRequest, Span
 
 INSTRUCTIONS = """Ragstone holds documents and finds passages in them.
 Call `search` before you state what a document says, and cite the title with the page or section of the hit.
@@ -138,6 +138,12 @@ class Tools:
         """Tell how large a collection is, and its language, chunking and embedding model."""
         return wire.collection(await self._engine.collections.get(collection))
 
+    async def job_status(
+        self, job_id: Annotated[str, Field(description="The id that an upload was answered with.")]
+    ) -> Structured:
+        """Tell how the background work on an upload is doing: state, stage, attempts, error, what to do."""
+        return wire.explained_job(await self._engine.jobs.get(JobId(job_id)))
+
     def _request(
         self, query: str, collections: Sequence[str] | None, mode: str, top_k: int, filters: object
     ) -> SearchRequest:
@@ -162,6 +168,7 @@ def build_mcp_server(engine: Engine) -> MCPServer[None]:
         (tools.read_passage, READ_ONLY),
         (tools.list_collections, READ_ONLY),
         (tools.collection_stats, READ_ONLY),
+        (tools.job_status, READ_ONLY),
         (tools.add_document, WRITES),
         (tools.delete_document, REMOVES),
     ):

@@ -1,0 +1,86 @@
+"""Routes for jobs: list, look, follow, cancel, try again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from ragstone.entrypoints import wire
+from ragstone.entrypoints.http.context import EngineOf, respond
+from ragstone.entrypoints.http.examples import JOB, documented
+from ragstone.store.job_rows import Job
+from ragstone.types import JobId, JobState
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+NDJSON = "application/x-ndjson"
+
+
+@router.get("", summary="List jobs", responses=documented({200: {"jobs": [JOB], "next_cursor": None}}))
+async def list_jobs(
+    engine: EngineOf,
+    state: JobState | None = None,
+    collection: str | None = None,
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Response:
+    """A page of jobs, newest first; `next_cursor` leads on."""
+    page = await engine.jobs.list(state=state, collection=collection, cursor=cursor, limit=limit)
+    return respond(wire.job_page(page))
+
+
+@router.get("/{job_id}", summary="Get a job", responses=documented({200: JOB}))
+async def get_job(engine: EngineOf, job_id: str) -> Response:
+    """How a job is doing, its attempts so far, and a paragraph that explains it."""
+    return respond(wire.explained_job(await engine.jobs.get(JobId(job_id))))
+
+
+@router.get("/{job_id}/events", summary="Follow a job")
+async def follow_job(request: Request, engine: EngineOf, job_id: str) -> Response:
+    """The job as an event now, at every change and at its end (`progress`, then `finished`).
+
+    Server-sent events, or NDJSON by `Accept`.
+    """
+    is_ndjson = NDJSON in request.headers.get("accept", "")
+    events = engine.jobs.events(JobId(job_id))
+    try:
+        first = await anext(events)
+    except BaseException:
+        await events.aclose()
+        raise
+
+    async def body() -> AsyncIterator[bytes]:
+        async with contextlib.aclosing(events):
+            yield _line(0, first, is_ndjson=is_ndjson)
+            seq = 0
+            async for job in events:
+                seq += 1
+                yield _line(seq, job, is_ndjson=is_ndjson)
+
+    media_type = NDJSON if is_ndjson else "text/event-stream"
+    return StreamingResponse(body(), media_type=media_type, headers={"Cache-Control": "no-store"})
+
+
+@router.post("/{job_id}/cancel", summary="Cancel a job", responses=documented({200: JOB}))
+async def cancel_job(engine: EngineOf, job_id: str) -> Response:
+    """Cancel a job that waits or runs; its document is not stored. 409 once it has come to its end."""
+    return respond(wire.explained_job(await engine.jobs.cancel(JobId(job_id))))
+
+
+@router.post("/{job_id}/retry", summary="Try a failed job again", responses=documented({200: JOB}))
+async def retry_job(engine: EngineOf, job_id: str) -> Response:
+    """Queue a failed job again. 409 when it is not failed, or failed for its file, which is not kept."""
+    return respond(wire.explained_job(await engine.jobs.retry(JobId(job_id))))
+
+
+def _line(seq: int, job: Job, *, is_ndjson: bool) -> bytes:
+    name = "finished" if job.is_over else "progress"
+    payload = msgspec.json.encode({"event": name, "seq": seq, **wire.job(job)})
+    if is_ndjson:
+        return payload + b"\n"
+    return b"event: %s\nid: %d\ndata: %s\n\n" % (name.encode(), seq, payload)

@@ -18,7 +18,7 @@ from ragstone.errors import InvalidSetting, NotReady
 from ragstone.home import Home, open_home
 from ragstone.index.follower import IndexFollower, open_follower
 from ragstone.index.slot import Slot, take_slot
-from ragstone.index.vector import ParallelProducts, Products
+from ragstone.index.vector import ParallelProducts
 from ragstone.ingest.checkpoint import Checkpoints
 from ragstone.ingest.limits import ParsingLimits
 from ragstone.ingest.parse import build_parser
@@ -94,16 +94,13 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
         database = await open_database(home.database, settings.store)
         stack.push_async_callback(database.aclose)
         slot = await to_thread.run_sync(take_slot, home.index)
-        products = ParallelProducts(usable_cores())
-        stack.callback(products.close)
-        follower = await _open_follower(database, slot, settings, products)
-        stack.push_async_callback(follower.aclose)
+        follower = await _open_follower(stack, database, slot, settings)
         generator = _build_generator(settings)
         if generator is not None:
             stack.push_async_callback(generator.aclose)
-        embedder = await opening
         parser = build_parser(_parsing_limits(settings))
         stack.push_async_callback(parser.aclose)
+        embedder = await opening
         blobs = Blobs(home.blobs)
         writer = Writer(database, follower)
         metrics = Metrics(version("ragstone"))
@@ -136,10 +133,14 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
             follower=follower,
             database=database,
         )
-        await _ensure_default_collection(engine)
-        if slot.was_killed:
-            await _tidy(engine, incoming)
+        await _begin(engine, slot, incoming)
         yield engine
+
+
+async def _begin(engine: Engine, slot: Slot, incoming: Incoming) -> None:
+    await _ensure_default_collection(engine)
+    if slot.was_killed:
+        await _tidy(engine, incoming)
 
 
 async def _tidy(engine: Engine, incoming: Incoming) -> None:
@@ -174,13 +175,17 @@ async def _close_opened(opening: asyncio.Task[Embedder]) -> None:
 
 
 async def _open_follower(
-    database: Database, slot: Slot, settings: Settings, products: Products
+    stack: AsyncExitStack, database: Database, slot: Slot, settings: Settings
 ) -> IndexFollower:
+    products = ParallelProducts(usable_cores())
+    stack.callback(products.close)
     try:
-        return await open_follower(database, slot, settings.index.writer_memory_mb, products)
+        follower = await open_follower(database, slot, settings.index.writer_memory_mb, products)
     except BaseException:
         slot.release()
         raise
+    stack.push_async_callback(follower.aclose)
+    return follower
 
 
 def _build_generator(settings: Settings) -> Generator | None:

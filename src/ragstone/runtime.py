@@ -30,6 +30,7 @@ from ragstone.operate.check import Checker
 from ragstone.operate.health import Health
 from ragstone.search.pipeline import SearchPipeline
 from ragstone.service.answers import AnswerService
+from ragstone.service.chunks import ChunkService
 from ragstone.service.collections import CollectionService
 from ragstone.service.documents import DocumentService
 from ragstone.service.search import SearchService
@@ -55,6 +56,7 @@ class Engine:
     home: Home
     documents: DocumentService
     collections: CollectionService
+    chunks: ChunkService
     uploads: UploadService
     search: SearchService
     answers: AnswerService
@@ -107,6 +109,7 @@ async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
             home=home,
             documents=documents,
             collections=CollectionService(database, writer, ingest, documents),
+            chunks=ChunkService(database, ingest.preparation, metrics),
             uploads=uploads,
             search=SearchService(search, settings.search, metrics),
             answers=AnswerService(answer, settings.answer, metrics),

@@ -12,7 +12,7 @@ from uuid6 import uuid7
 from ragstone.config import IngestSettings
 from ragstone.errors import Conflict, DocumentNotFound
 from ragstone.ingest.assemble import assemble
-from ragstone.ingest.prepare import Preparation, Prepared
+from ragstone.ingest.prepare import Preparation, Prepared, default_chunking
 from ragstone.ingest.request import IngestRequest
 from ragstone.search.legs import check_model
 from ragstone.store.collections import check_name, create_collection, find_collections
@@ -60,7 +60,7 @@ class IngestPipeline:
         self._database = database
         self._writer = writer
         self._embedder = embedder
-        self._preparation = Preparation(parser, embedder, settings)
+        self.preparation = Preparation(parser, embedder, settings)
         self._blobs = blobs
         self._settings = settings
 
@@ -83,7 +83,7 @@ class IngestPipeline:
                 return written
         check_model(collection, self._embedder)
         known = await self._known_vectors(old)
-        prepared = await self._preparation.prepare(request, collection.chunking, known, deadline, timer)
+        prepared = await self.preparation.prepare(request, collection.chunking, known, deadline, timer)
         deadline.check("writing")
         with timer.stage("write"):
             return await self._write(request, collection, prepared, content_sha256)
@@ -118,7 +118,7 @@ class IngestPipeline:
             tenant_id=principal.tenant_id,
             name=check_name(name),
             language=language,
-            chunking=chunking or ChunkingSpec(settings.chunk_max_tokens, settings.chunk_overlap_tokens),
+            chunking=chunking or default_chunking(settings),
             model_id=self._embedder.model_id,
             model_revision=self._embedder.revision,
             dim=self._embedder.dim,

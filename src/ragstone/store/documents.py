@@ -295,6 +295,7 @@ def _chunk_row(key: int, document_key: DocumentKey, ordinal: int, chunk: NewChun
         "end": chunk.draft.span.end,
         "page": chunk.draft.page,
         "heading_path": list(chunk.draft.heading_path),
+        "token_count": chunk.draft.token_count,
         "embedded_sha256": chunk.embedded_sha256,
     }
 
@@ -346,6 +347,7 @@ def _document(row: RowMapping) -> Document:
         title=row["title"],
         source=row["source"],
         media_type=row["media_type"],
+        language=row["language"],
         size_bytes=row["size_bytes"],
         char_count=row["char_count"],
         chunk_count=row["chunk_count"],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -52,14 +53,11 @@ async def read_json(request: Request, model: type[Model]) -> Model:
         )
     body = await request.body()
     try:
-        return model.model_validate(json.loads(body))
-    except ValidationError as error:
-        raise RequestValidationError(
-            [{**found, "loc": ("body", *found["loc"])} for found in error.errors()]
-        ) from error
+        value = json.loads(body)
     except (ValueError, RecursionError) as error:
         found = {"type": "json_invalid", "loc": ("body",), "msg": str(error), "ctx": {"error": str(error)}}
         raise RequestValidationError([found]) from error
+    return _validated(model, value)
 
 
 async def read_upload(request: Request, settings: Settings) -> Upload:
@@ -70,15 +68,7 @@ async def read_upload(request: Request, settings: Settings) -> Upload:
         FileTooLarge: a file is over `ingest.max_file_bytes`.
     """
     async with request.form(max_files=MOST_FILES, max_fields=len(FIELDS) * 4) as form:
-        files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
-        fields = {name: part for name, part in form.multi_items() if isinstance(part, str)}
-        unknown = [name for name in fields if name not in FIELDS]
-        if unknown:
-            raise InvalidRequest(
-                f"There is no form field {unknown[0]!r}; there are files and {', '.join(FIELDS)}."
-            )
-        if not files:
-            raise InvalidRequest("The form holds no file; add at least one part with a filename.")
+        files, fields = _parts(form, FIELDS)
         if len(files) > 1 and ("title" in fields or "source" in fields):
             raise InvalidRequest(
                 "title and source name one document; leave them out when you send several files."
@@ -99,6 +89,45 @@ async def read_upload(request: Request, settings: Settings) -> Upload:
         metadata=_metadata(fields.get("metadata"), settings),
         wait_s=_wait_s(fields.get("wait_s"), settings.ingest.wait_s),
     )
+
+
+async def read_one_file(request: Request, settings: Settings, model: type[Model]) -> tuple[RawFile, Model]:
+    """The one file of a form and its other fields as a model.
+
+    Raises:
+        InvalidRequest: an unknown field, or not exactly one file.
+        RequestValidationError: a field does not fit.
+        FileTooLarge: the file is over `ingest.max_file_bytes`.
+    """
+    known = tuple(model.model_fields)
+    async with request.form(max_files=MOST_FILES, max_fields=len(known) * 4) as form:
+        files, fields = _parts(form, known)
+        if len(files) != 1:
+            raise InvalidRequest(f"One file is cut at a time, not {len(files)}.")
+        file = await _read_file(files[0], settings.ingest.max_file_bytes)
+    return file, _validated(model, fields)
+
+
+def _parts(form: FormData, known: Sequence[str]) -> tuple[list[UploadFile], dict[str, str]]:
+    files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
+    fields = {name: part for name, part in form.multi_items() if isinstance(part, str)}
+    unknown = [name for name in fields if name not in known]
+    if unknown:
+        raise InvalidRequest(
+            f"There is no form field {unknown[0]!r}; there are files and {', '.join(known)}."
+        )
+    if not files:
+        raise InvalidRequest("The form holds no file; add at least one part with a filename.")
+    return files, fields
+
+
+def _validated(model: type[Model], value: object) -> Model:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise RequestValidationError(
+            [{**found, "loc": ("body", *found["loc"])} for found in error.errors()]
+        ) from error
 
 
 async def _read_file(part: UploadFile, max_bytes: int) -> RawFile:

@@ -41,6 +41,7 @@ from ragstone.store.passages import IndexedChunk
 from ragstone.types import (
     ChunkDraft,
     ChunkingSpec,
+    ChunkingStrategy,
     ChunkKey,
     DocumentKey,
     Matrix,
@@ -53,7 +54,7 @@ from record import arguments, console, data_folder, keep, quiet
 
 CORPORA = ("chatlogs", "finance", "pubmed", "state_of_the_union", "wikitexts")
 SIZES = (64, 128, 200, 220)
-STRATEGIES = ("structure", "semantic")
+STRATEGIES: tuple[ChunkingStrategy, ...] = ("structure", "semantic", "table")
 DEPTH = 100
 TOP = 5
 EMBEDDED_AT_ONCE = 256
@@ -104,21 +105,19 @@ class Vectors:
     """The encoder behind a file of vectors by the hash of their text."""
 
     def __init__(self, encoder: SentenceEncoder, path: Path) -> None:
-        self._encoder = encoder
+        self.encoder = encoder
         self._rows = sqlite3.connect(path)
         self._rows.execute("CREATE TABLE IF NOT EXISTS vectors (sha256 BLOB PRIMARY KEY, vector BLOB)")
         self.embedded = 0
 
     def of(self, texts: Sequence[str]) -> Matrix:
         """Unit rows in the order of `texts`."""
-        hashes = [
-            hashlib.sha256(f"{self._encoder.card.revision}\n{text}".encode()).digest() for text in texts
-        ]
+        hashes = [hashlib.sha256(f"{self.encoder.card.revision}\n{text}".encode()).digest() for text in texts]
         missing = {sha: text for sha, text in zip(hashes, texts, strict=True) if not self._has(sha)}
         order = sorted(missing, key=lambda sha: len(missing[sha]))
         for start in range(0, len(order), EMBEDDED_AT_ONCE):
             part = order[start : start + EMBEDDED_AT_ONCE]
-            rows = self._encoder.encode([missing[sha] for sha in part])
+            rows = self.encoder.encode([missing[sha] for sha in part])
             pairs = [(sha, row.astype("<f4").tobytes()) for sha, row in zip(part, rows, strict=True)]
             self._rows.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", pairs)
             self._rows.commit()
@@ -159,11 +158,11 @@ def main() -> None:
     keep("chunking", {"questions": len(asked), "rows": rows}, is_quick=options.quick)
 
 
-def specs(strategies: Sequence[str], sizes: Sequence[int]) -> Iterator[ChunkingSpec]:
+def specs(strategies: Sequence[ChunkingStrategy], sizes: Sequence[int]) -> Iterator[ChunkingSpec]:
     for strategy in strategies:
         for size in sizes:
             for overlap in (0, size // 8) if strategy == "structure" else (0,):
-                yield ChunkingSpec(size, overlap, "semantic" if strategy == "semantic" else "structure")
+                yield ChunkingSpec(size, overlap, strategy)
 
 
 def parsed(name: str) -> ParsedDocument:
@@ -217,7 +216,7 @@ def measure(
 
 
 def cut(name: str, document: ParsedDocument, spec: ChunkingSpec, vectors: Vectors) -> Iterator[Chunk]:
-    encoder = load_encoder_of(vectors)
+    encoder = vectors.encoder
     title = document.title or name
     layout = lay_out(document, spec, encoder.tokens, title=title, window_tokens=encoder.card.max_tokens)
     units = layout.units
@@ -225,10 +224,6 @@ def cut(name: str, document: ParsedDocument, spec: ChunkingSpec, vectors: Vector
         body = draft.span.of(document.text)
         heading = " > ".join((title, *draft.heading_path))
         yield Chunk(name, draft, heading, body, embedding_text(title, draft.heading_path, body))
-
-
-def load_encoder_of(vectors: Vectors) -> SentenceEncoder:
-    return vectors._encoder  # noqa: SLF001 (the script's own class)
 
 
 def dense_index(matrix: Matrix) -> ExactVectorIndex:

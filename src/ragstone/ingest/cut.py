@@ -77,4 +77,5 @@ def trimmed(text: str, span: Span) -> Span:
     end = span.start + len(body.rstrip())
     lead = len(body) - len(body.lstrip())
     indented = body.rfind("\n", 0, lead) + 1
-    return Span(span.start + (indented or lead), end)
+    begins_line = span.start == 0 or text[span.start - 1] == "\n"
+    return Span(span.start + (indented if indented or begins_line else lead), end)

@@ -69,6 +69,8 @@ class ProseSeams:
             return row
         if table.span.start > start:
             return table.span.start
+        if start < table.body_start < cut:  # a header over the limit was cut before
+            return table.body_start
         return cell_end(self._text, start, cut) or _word_end(self._text, start, cut)
 
 

@@ -65,7 +65,8 @@ _WRAPPERS = frozenset(
 )  # fmt: skip
 _CLOSURES = frozenset({"arrow_function", "function_expression", "function", "class", "class_expression"})
 _NAME_FIELDS = ("name", "declarator", "type")
-_SAYS_SOMETHING = re.compile(r"\w")
+_SAYS_SOMETHING = re.compile(r"\b(?!(?:end|fi|done|esac)\b)\w")
+_HEADS_THE_NEXT = ("comment", "attribute", "decorator")
 _MAX_NAME_CHARS = 120
 _MAX_TREE_DEPTH = 64
 
@@ -135,9 +136,10 @@ class _CodePoints:
 def _breaks(root: Node) -> dict[int, int]:
     """Byte offset of each line that begins a node, and how deep the node lies.
 
-    A comment stays with what directly follows it. Nodes of one line are not looked into.
+    Comments and decorators stay with what directly follows them. Nodes of one line are not looked into.
     """
     found: dict[int, int] = {}
+    attached: set[int] = set()
     waiting: list[tuple[Node, int]] = [(root, 0)]
     while waiting:
         parent, depth = waiting.pop()
@@ -145,8 +147,11 @@ def _breaks(root: Node) -> dict[int, int]:
         for node in parent.children:
             row, column = node.start_point
             is_first = before is None or before.end_point[0] < row
-            if node.is_named and is_first and not _belongs_to(before, row):
-                found.setdefault(node.start_byte - column, depth)
+            line = node.start_byte - column
+            if _belongs_to(before, row):
+                attached.add(line)
+            elif node.is_named and is_first and line not in attached:
+                found.setdefault(line, depth)
             if node.end_point[0] > row and depth < _MAX_TREE_DEPTH:
                 waiting.append((node, depth + 1))
             before = node
@@ -156,7 +161,7 @@ def _breaks(root: Node) -> dict[int, int]:
 def _belongs_to(before: Node | None, row: int) -> bool:
     return (
         before is not None
-        and ("comment" in before.type or "attribute" in before.type)
+        and any(kind in before.type for kind in _HEADS_THE_NEXT)
         and before.end_point[0] + (before.end_point[1] > 0) >= row
     )
 

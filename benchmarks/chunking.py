@@ -56,11 +56,14 @@ CORPORA = ("chatlogs", "finance", "pubmed", "state_of_the_union", "wikitexts")
 SIZES = (64, 128, 200, 220)
 STRATEGIES: tuple[ChunkingStrategy, ...] = ("structure", "semantic", "table")
 DEPTH = 100
-TOP = 5
+TOPS = (1, 5)
 EMBEDDED_AT_ONCE = 256
 WRITER_MEMORY_MB = 32
 PERCENT = 100
-COLUMNS = ("cut", "chunks", "chars", "leg", "recall@5", "prec@5", "IoU@5", "recall", "prec", "IoU")
+COLUMNS = (
+    *("cut", "chunks", "chars", "leg", "recall@5", "prec@5", "IoU@5", "recall@1", "prec@1", "IoU@1"),
+    *("recall", "prec", "IoU"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,9 +259,9 @@ def hybrid(pool: Pool, text: str, vector: Matrix) -> list[Chunk]:
 def figures(
     pool: Pool, asked: Sequence[Question], ranked: Sequence[Sequence[Chunk]]
 ) -> dict[str, dict[str, float]]:
-    top = [score(q, found[:TOP]) for q, found in zip(asked, ranked, strict=True)]
-    exact = [score(q, found[: touched(pool, q)]) for q, found in zip(asked, ranked, strict=True)]
-    return {"top5": means(top), "touched": means(exact)}
+    pairs = list(zip(asked, ranked, strict=True))
+    tops = {f"top{top}": means([score(q, found[:top]) for q, found in pairs]) for top in TOPS}
+    return tops | {"touched": means([score(q, found[: touched(pool, q)]) for q, found in pairs])}
 
 
 def touched(pool: Pool, question: Question) -> int:
@@ -304,7 +307,7 @@ def table(rows: Sequence[Mapping[str, object]]) -> Table:
             found = row[leg]
             values = [
                 f"{PERCENT * found[rule][name]:.1f}"  # type: ignore[index]
-                for rule in ("top5", "touched")
+                for rule in ("top5", "top1", "touched")
                 for name in ("recall", "precision", "iou")
             ]
             shown.add_row(label(row), str(row["chunks"]), str(row["mean_chars"]), leg, *values)

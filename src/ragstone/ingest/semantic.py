@@ -23,6 +23,9 @@ UNITS_PER_CHUNK = 8
 MOST_UNITS = 48
 """In one stretch, so that a text of units without tokens costs no more than others."""
 
+EVEN = 1e-4
+"""Of ways that are alike but for rounding, the longer stretch: a text of one meaning fills its chunks."""
+
 
 def units_of(text: str, span: Span, max_tokens: int, ruler: TokenRuler, tables: Tables) -> Iterator[Span]:
     """Whole sentences, lines or table rows, together at least an eighth of the budget, in order."""
@@ -52,7 +55,7 @@ def cuts_by_meaning(units: Sequence[Span], vectors: Matrix, max_tokens: int, rul
             if start < end - 1 and ruler.between(units[start].start, units[end - 1].end) > max_tokens:
                 break
             gain += float(similar[start, 1 : end - start].sum())
-            if best[start] + gain > best[end]:
+            if best[start] + gain >= best[end] - EVEN:
                 best[end], begin[end] = best[start] + gain, start
     spans: list[Span] = []
     end = count

@@ -87,6 +87,9 @@ class IngestSettings(Section):
 
     max_file_bytes: int = Field(100 * 2**20, ge=1, description="Largest file taken in.")
     max_chunks_per_document: int = Field(50_000, ge=1, description="Most chunks one document may have.")
+    chunk_strategy: Literal["structure", "semantic", "code", "table"] = Field(
+        "structure", description="Where new collections cut: structure, semantic, code or table."
+    )
     chunk_max_tokens: int = Field(220, ge=16, le=8192, description="Longest chunk, in tokens of the model.")
     chunk_overlap_tokens: int = Field(0, ge=0, le=4096, description="Tokens shared by neighbouring chunks.")
     parse_workers: int = Field(1, ge=1, le=64, description="Sandboxed parser processes.")

@@ -37,6 +37,7 @@ from ragstone.operate.check import Checker
 from ragstone.operate.health import Health
 from ragstone.search.pipeline import SearchPipeline
 from ragstone.service.answers import AnswerService
+from ragstone.service.chunks import ChunkService
 from ragstone.service.collections import CollectionService
 from ragstone.service.documents import DocumentService
 from ragstone.service.jobs import JobService
@@ -63,6 +64,7 @@ class Engine:
     home: Home
     documents: DocumentService
     collections: CollectionService
+    chunks: ChunkService
     jobs: JobService
     worker: JobWorker
     search: SearchService
@@ -122,6 +124,7 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
             home=home,
             documents=documents,
             collections=CollectionService(database, writer, ingest, documents),
+            chunks=ChunkService(database, ingest.preparation, metrics),
             jobs=JobService(parts, worker, JobQueue(parts, incoming, settings.ingest), follower),
             worker=worker,
             search=SearchService(search, settings.search, metrics),

@@ -6,14 +6,33 @@ stored (normalised) text of one document version: `stored_text[span.start:span.e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, NewType, Protocol, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NewType, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from ragstone.deadline import Deadline
+from ragstone.texts import (
+    Break as Break,
+    ChunkDraft as ChunkDraft,
+    ChunkingSpec as ChunkingSpec,
+    ChunkingStrategy as ChunkingStrategy,
+    ChunkPreview as ChunkPreview,
+    ChunkStatistics as ChunkStatistics,
+    Expansion as Expansion,
+    JsonScalar as JsonScalar,
+    JsonValue as JsonValue,
+    Metadata as Metadata,
+    PageSpan as PageSpan,
+    ParsedDocument as ParsedDocument,
+    Parser as Parser,
+    RawFile as RawFile,
+    SectionSpan as SectionSpan,
+    Span as Span,
+    Surroundings as Surroundings,
+    TokenCounter as TokenCounter,
+)
 
 TenantId = NewType("TenantId", str)
 CollectionId = NewType("CollectionId", str)
@@ -24,10 +43,6 @@ DocumentKey = NewType("DocumentKey", int)
 """Internal 63-bit key of a document; never reused."""
 ChunkKey = NewType("ChunkKey", int)
 """Internal 63-bit key of a chunk; never reused, so an index entry left behind finds nothing."""
-
-JsonScalar = str | int | float | bool | None
-JsonValue: TypeAlias = "JsonScalar | Sequence[JsonValue] | Mapping[str, JsonValue]"
-Metadata = Mapping[str, JsonValue]
 
 Vector = npt.NDArray[np.float32]
 """(dim,) float32, unit length."""
@@ -54,105 +69,6 @@ class Principal:
 
 
 LOCAL_OWNER = Principal()
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
-    """Code points `[start, end)` of a stored text."""
-
-    start: int
-    end: int
-
-    @property
-    def length(self) -> int:
-        """Code points covered."""
-        return self.end - self.start
-
-    def of(self, text: str) -> str:
-        """The characters that the span covers."""
-        return text[self.start : self.end]
-
-
-@dataclass(frozen=True, slots=True)
-class PageSpan:
-    """Where a page (from 1), slide or sheet lies in the text."""
-
-    page: int
-    span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class SectionSpan:
-    """Where a heading path is in force: from its heading to the next one of its level or above.
-
-    `path` runs from the outermost heading inwards. Spans are disjoint and ordered; a text before the
-    first heading has no span.
-    """
-
-    path: tuple[str, ...]
-    span: Span
-
-
-@dataclass(frozen=True, slots=True)
-class RawFile:
-    """Bytes as they came, with the name they came under."""
-
-    content: bytes
-    name: str
-    media_type: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedDocument:
-    """What a parser got out of a file: normalised text and where its pages and sections lie."""
-
-    text: str
-    media_type: str
-    title: str | None = None
-    language: str | None = None
-    """Programming language of source code; None for prose."""
-    pages: tuple[PageSpan, ...] = ()
-    sections: tuple[SectionSpan, ...] = ()
-    metadata: Metadata = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-
-
-class Parser(Protocol):
-    """Turns a file into text and structure."""
-
-    async def parse(self, file: RawFile, deadline: Deadline) -> ParsedDocument:
-        """Parse one file.
-
-        Raises:
-            DocumentRejected: the file is of an unknown type, empty, encrypted, broken, or over a wall.
-            DeadlineExceeded: the request's time is used up.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkingSpec:
-    """How a collection cuts its documents, in tokens of the embedding model."""
-
-    max_tokens: int = 220
-    overlap_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkDraft:
-    """A chunk before it is stored: a span of the text, its heading path and page."""
-
-    span: Span
-    heading_path: tuple[str, ...] = ()
-    page: int | None = None
-
-
-class TokenCounter(Protocol):
-    """Counts as the embedding model's tokenizer does, special tokens not included."""
-
-    def count(self, text: str) -> int:
-        """How many tokens `text` is."""
-        ...
 
 
 FilterOp = Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin", "exists"]
@@ -200,6 +116,8 @@ class SearchRequest:
     fusion: Fusion | None = None
     """None takes the setting."""
     principal: Principal = LOCAL_OWNER
+    expand: Expansion | None = None
+    """Read what stands around each hit, too; it changes no hit, order or score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +170,8 @@ class Hit:
     section: tuple[str, ...]
     metadata: Metadata
     scores: ScoreBreakdown
+    surroundings: Surroundings | None = None
+    """Only when asked for; None, too, when the document was replaced or removed a moment ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +216,8 @@ class Document:
     title: str
     source: str | None
     media_type: str
+    language: str | None
+    """Programming language of source code; None for prose."""
     size_bytes: int
     char_count: int
     chunk_count: int

@@ -5,8 +5,7 @@ from __future__ import annotations
 import unicodedata
 from uuid import uuid4
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tests.congruence.conftest import Doors
 from tests.congruence.test_doors import call_tool, events

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, cast
 
 import anyio
@@ -11,6 +12,7 @@ import httpx2
 import pytest
 
 from mcp import Client
+from ragstone.entrypoints.wire import chunk_preview, chunking
 from ragstone.types import Answer, Citation, Hit, ScoreBreakdown
 from tests.congruence.conftest import Doors
 from tests.support.process import run_command
@@ -193,3 +195,60 @@ def wire_scores(scores: ScoreBreakdown) -> Wire:
         for name, leg in legs.items()
     }
     return shown | {"fused": scores.fused}
+
+
+@pytest.mark.parametrize("strategy", ["structure", "semantic", "code", "table"])
+def test_every_door_previews_the_same_chunks(doors: Doors, tmp_path: Path, strategy: str) -> None:
+    """HTTP, the command line with and without a server, and the library: equal to the last token."""
+    path = tmp_path / "museum.md"
+    path.write_text("\n\n".join(TEXTS) + "\n\n| a | b |\n| --- | --- |\n" + "| one | two |\n" * 30, "utf-8")
+    fields = {"chunk_strategy": strategy, "chunk_max_tokens": "32", "chunk_overlap_tokens": "4"}
+    flags = ("--chunking", strategy, "--chunk-tokens", "32", "--chunk-overlap", "4", "--limit", "1000")
+    words = ("chunks", "preview", path, *flags, "--json")
+
+    file = {"file": (path.name, path.read_bytes())}
+    over_http = doors.client.post("/v1/chunk-preview", files=file, data=fields).json()
+    by_command = run_command(*words, home=doors.home).json
+    alone = run_command(*words, home=tmp_path / "home").json
+    by_library = doors.library.preview(path, chunking=strategy, chunk_tokens=32, chunk_overlap=4)
+
+    assert over_http["statistics"]["chunk_count"] > 10
+    assert by_command == alone == chunk_preview(by_library) == over_http
+
+
+def test_every_door_makes_and_measures_the_same_collection(doors: Doors, tmp_path: Path) -> None:
+    """A collection made at one door is the same at the others, and so are its figures."""
+    options = ("--chunking", "semantic", "--chunk-tokens", "48", "--chunk-overlap", "6")
+    by_command = run_command("collections", "create", "cut", *options, "--json", home=doors.home).json
+    asked = {"chunk_strategy": "semantic", "chunk_max_tokens": 48, "chunk_overlap_tokens": 6}
+    over_http = doors.client.post("/v1/collections", json={"name": "cut", **asked})
+    by_library = doors.library.create_collection("cut", chunking="semantic", chunk_tokens=48, chunk_overlap=6)
+    other = doors.client.post("/v1/collections", json={"name": "cut", **asked, "chunk_strategy": "table"})
+    doors.library.add_text(TEXTS[0] * 8, collection="cut")
+
+    counted = doors.client.get("/v1/collections/cut/chunk-statistics").json()
+
+    assert (over_http.status_code, other.status_code) == (201, 409)
+    assert "by semantic of 48 tokens" in other.json()["detail"]
+    assert by_command["chunking"] == over_http.json()["chunking"] == chunking(by_library.chunking)
+    assert counted["chunk_count"] > 4
+    assert run_command("chunks", "stats", "-c", "cut", "--json", home=doors.home).json == counted
+    assert call_tool(doors, "collection_stats", {"collection": "cut"})["chunks"] == counted
+
+
+def test_every_door_expands_hits_alike(doors: Doors) -> None:
+    """With the section or neighbours around them."""
+    for expand, flag in (("section", "section"), ({"neighbours": 2}, "2")):
+        asked = {"query": "soup", "collections": [COLLECTION], "top_k": 2, "expand": expand}
+
+        over_http = doors.client.post("/v1/search", json=asked).json()["hits"]
+        over_mcp = call_tool(doors, "search", asked)["hits"]
+        words = ("search", "soup", "-c", COLLECTION, "-k", "2", "--expand", flag, "--json")
+        by_command = run_command(*words, home=doors.home).json["hits"]
+        by_library = doors.library.search("soup", collections=[COLLECTION], top_k=2, expand=expand)
+
+        assert "café" in over_http[0]["surroundings"]["text"]
+        assert over_mcp == by_command == over_http
+        assert [hit.surroundings.text for hit in by_library.hits if hit.surroundings] == [
+            hit["surroundings"]["text"] for hit in over_http
+        ]

@@ -85,6 +85,7 @@ async def test_a_document_lives_and_dies_through_the_tools(connect: Connect, col
     assert answered["mode"] == "extractive"
     assert citation["quote"] == passage["text"] == "The ferry sails at high tide."
     assert (stats["document_count"], stats["name"]) == (1, collection)
+    assert stats.pop("chunks")["chunk_count"] == stats["chunk_count"]
     assert stats in listed["collections"]
     assert (again["id"], again["status"], again["version"]) == (added["id"], "replaced", 2)
     assert [hit["text"] for hit in after["hits"]] == ["The ferry is sunk."]

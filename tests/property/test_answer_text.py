@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 from tests.support.corpus import hit
 
 from ragstone.answer.cite import MARKER, MarkerFilter, cite

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from ragstone.index.vector import FIRST_ROWS, SPLIT_BYTES, ExactVectorIndex, ParallelProducts
 from ragstone.types import DocumentKey

@@ -22,8 +22,7 @@ from ragstone.config import AnswerSettings, GeneratorSettings
 from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, DependencyFailed, GeneratorFailed, Overloaded, RagstoneError
 from ragstone.index.analysis import Analysis
-from ragstone.models.ports import Delta as GeneratedDelta
-from ragstone.models.ports import GenerationOptions
+from ragstone.models.ports import Delta as GeneratedDelta, GenerationOptions
 from ragstone.search.understand import normalise_query
 from ragstone.types import (
     AnswerId,

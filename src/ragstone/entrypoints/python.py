@@ -14,7 +14,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ragstone.config import load
 from ragstone.deadline import Deadline
-from ragstone.entrypoints.requests import read_metadata, search_request
+from ragstone.entrypoints.requests import read_chunking, read_metadata, search_request
 from ragstone.ingest.load import FoundFile, read, walk
 from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine, open_engine
@@ -24,6 +24,8 @@ from ragstone.types import (
     DEFAULT_COLLECTION,
     Answer,
     AnswerRequest,
+    ChunkPreview,
+    Collection,
     Document,
     DocumentId,
     JobId,
@@ -134,8 +136,9 @@ class AsyncRagstone:
         filters: Mapping[str, JsonValue] | None = None,
         weights: Mapping[str, float] | None = None,
         fusion: str | None = None,
+        expand: JsonValue = None,
     ) -> SearchResult:
-        """Search; hits come best first.
+        """Search; hits come best first. `expand` is "section" or {"neighbours": n}.
 
         Raises:
             InvalidRequest: a value is unknown or out of range.
@@ -150,6 +153,7 @@ class AsyncRagstone:
             filters=filters,
             weights=weights,
             fusion=fusion,
+            expand=expand,
         )
         return await self.engine.search.search(request)
 
@@ -171,6 +175,43 @@ class AsyncRagstone:
         """The events of an answer; close the generator to stop the work."""
         request = search_request(self.engine.settings, question, collections=collections, top_k=top_k)
         return self.engine.answers.stream(AnswerRequest(request))
+
+    async def create_collection(
+        self,
+        name: str,
+        *,
+        language: str = "en",
+        chunking: str | None = None,
+        chunk_tokens: int | None = None,
+        chunk_overlap: int | None = None,
+    ) -> Collection:
+        """Make a collection with a language or a chunking of its own; see docs/chunking.md for the kinds.
+
+        Raises:
+            InvalidRequest: a value is unknown or out of range.
+            Conflict: the name belongs to a collection with other settings.
+        """
+        spec = read_chunking(self.engine.settings, chunking, chunk_tokens, chunk_overlap)
+        return await self.engine.collections.create(name, language, spec)
+
+    async def preview(
+        self,
+        path: Path | str,
+        *,
+        chunking: str | None = None,
+        chunk_tokens: int | None = None,
+        chunk_overlap: int | None = None,
+    ) -> ChunkPreview:
+        """How a file would be cut; nothing is stored.
+
+        Raises:
+            PathNotFound: there is no file at `path`.
+            DocumentRejected: it could not be taken in.
+        """
+        found = FoundFile(Path(path), Path(path).name)
+        file = await anyio.to_thread.run_sync(read, found, self.engine.settings.ingest.max_file_bytes)
+        spec = read_chunking(self.engine.settings, chunking, chunk_tokens, chunk_overlap)
+        return await self.engine.chunks.preview(file, spec, Deadline.never())
 
     async def documents(self, collection: str | None = None) -> list[Document]:
         """Every document, oldest first.
@@ -311,6 +352,7 @@ class Ragstone:
         filters: Mapping[str, JsonValue] | None = None,
         weights: Mapping[str, float] | None = None,
         fusion: str | None = None,
+        expand: JsonValue = None,
     ) -> SearchResult:
         """See `AsyncRagstone.search`."""
         options = {
@@ -320,6 +362,7 @@ class Ragstone:
             "filters": filters,
             "weights": weights,
             "fusion": fusion,
+            "expand": expand,
         }
         return self._call(partial(self._inner.search, **options), query)  # type: ignore[arg-type]
 
@@ -328,6 +371,42 @@ class Ragstone:
     ) -> Answer:
         """See `AsyncRagstone.ask`."""
         return self._call(partial(self._inner.ask, collections=collections, top_k=top_k), question)
+
+    def create_collection(
+        self,
+        name: str,
+        *,
+        language: str = "en",
+        chunking: str | None = None,
+        chunk_tokens: int | None = None,
+        chunk_overlap: int | None = None,
+    ) -> Collection:
+        """See `AsyncRagstone.create_collection`."""
+        made = partial(
+            self._inner.create_collection,
+            language=language,
+            chunking=chunking,
+            chunk_tokens=chunk_tokens,
+            chunk_overlap=chunk_overlap,
+        )
+        return self._call(made, name)
+
+    def preview(
+        self,
+        path: Path | str,
+        *,
+        chunking: str | None = None,
+        chunk_tokens: int | None = None,
+        chunk_overlap: int | None = None,
+    ) -> ChunkPreview:
+        """See `AsyncRagstone.preview`."""
+        previewed = partial(
+            self._inner.preview,
+            chunking=chunking,
+            chunk_tokens=chunk_tokens,
+            chunk_overlap=chunk_overlap,
+        )
+        return self._call(previewed, path)
 
     def documents(self, collection: str | None = None) -> list[Document]:
         """See `AsyncRagstone.documents`."""

@@ -10,8 +10,11 @@ from ragstone.config import Settings
 from ragstone.errors import InvalidFilter, InvalidRequest
 from ragstone.types import (
     DEFAULT_COLLECTION,
+    ChunkingSpec,
+    ChunkingStrategy,
     Combine,
     Compare,
+    Expansion,
     Filter,
     FilterOp,
     Fusion,
@@ -27,6 +30,9 @@ COMBINATIONS = ("and", "or", "not")
 MODES: tuple[SearchMode, ...] = get_args(SearchMode)
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 JOB_STATES: tuple[JobState, ...] = get_args(JobState)
+STRATEGIES: tuple[ChunkingStrategy, ...] = get_args(ChunkingStrategy)
+LEAST_CHUNK_TOKENS, MOST_CHUNK_TOKENS = 16, 8192
+MOST_NEIGHBOURS = 10
 Choice = TypeVar("Choice", bound=str)
 LARGEST_TOP_K = 100
 LARGEST_WEIGHT = 100
@@ -67,6 +73,7 @@ def search_request(  # noqa: PLR0913 (one parameter for each field of the wire)
     filters: object = None,
     weights: Mapping[str, float] | None = None,
     fusion: str | None = None,
+    expand: object = None,
 ) -> SearchRequest:
     """A search request from plain values.
 
@@ -86,7 +93,49 @@ def search_request(  # noqa: PLR0913 (one parameter for each field of the wire)
         filters=None if filters is None else read_filter(filters),
         weights=None if weights is None else _weights(weights),
         fusion=None if fusion is None else _one_of("fusion", fusion, FUSIONS),
+        expand=None if expand is None else read_expansion(expand),
     )
+
+
+def read_expansion(wire: object) -> Expansion:
+    """What to read around a hit: `"section"`, or `{"neighbours": n}`.
+
+    Raises:
+        InvalidRequest: it is neither, or n is out of range.
+    """
+    if wire == "section":
+        return Expansion(is_section=True)
+    count = wire.get("neighbours") if isinstance(wire, Mapping) and len(wire) == 1 else None
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MOST_NEIGHBOURS:
+        raise InvalidRequest(
+            f'expand is {wire!r}; it is "section" or {{"neighbours": n}} with n from 0 to {MOST_NEIGHBOURS}.'
+        )
+    return Expansion(neighbours=count)
+
+
+def read_chunking(
+    settings: Settings,
+    strategy: str | None = None,
+    max_tokens: int | None = None,
+    overlap_tokens: int | None = None,
+) -> ChunkingSpec:
+    """How to cut; what is left out is as the settings say.
+
+    Raises:
+        InvalidRequest: a value is unknown or out of range.
+    """
+    ingest = settings.ingest
+    tokens = ingest.chunk_max_tokens if max_tokens is None else max_tokens
+    overlap = ingest.chunk_overlap_tokens if overlap_tokens is None else overlap_tokens
+    if not LEAST_CHUNK_TOKENS <= tokens <= MOST_CHUNK_TOKENS:
+        raise InvalidRequest(
+            f"A chunk of {tokens} tokens is not made; it must lie between {LEAST_CHUNK_TOKENS} and "
+            f"{MOST_CHUNK_TOKENS}."
+        )
+    if overlap < 0:
+        raise InvalidRequest(f"The overlap is {overlap} tokens; it must be 0 or more.")
+    chosen = ingest.chunk_strategy if strategy is None else _one_of("chunking", strategy, STRATEGIES)
+    return ChunkingSpec(tokens, overlap, chosen)
 
 
 def read_metadata(wire: object, settings: Settings) -> dict[str, JsonValue]:

@@ -16,6 +16,9 @@ from ragstone.service.pages import DocumentPage
 from ragstone.store.job_rows import Job, JobAttempt
 from ragstone.types import (
     Answer,
+    ChunkingSpec,
+    ChunkPreview,
+    ChunkStatistics,
     Citation,
     Collection,
     Document,
@@ -115,6 +118,7 @@ def document(found: Document) -> Wire:
         "title": found.title,
         "source": found.source,
         "media_type": found.media_type,
+        "language": found.language,
         "size_bytes": found.size_bytes,
         "char_count": found.char_count,
         "chunk_count": found.chunk_count,
@@ -138,11 +142,51 @@ def collection(found: Collection) -> Wire:
         "document_count": found.document_count,
         "chunk_count": found.chunk_count,
         "corpus_version": found.version,
-        "chunking": {
-            "max_tokens": found.chunking.max_tokens,
-            "overlap_tokens": found.chunking.overlap_tokens,
-        },
+        "chunking": chunking(found.chunking),
         "embedding": {"model": found.model_id, "revision": found.model_revision, "dim": found.dim},
+    }
+
+
+def chunking(spec: ChunkingSpec) -> Wire:
+    """How documents are cut."""
+    return {
+        "strategy": spec.strategy,
+        "max_tokens": spec.max_tokens,
+        "overlap_tokens": spec.overlap_tokens,
+    }
+
+
+def chunk_statistics(found: ChunkStatistics) -> Wire:
+    """Figures of chunks."""
+    return {
+        "chunk_count": found.chunk_count,
+        "tokens": {"p50": found.tokens_p50, "p95": found.tokens_p95, "max": found.tokens_max},
+        "overlap_share": found.overlap_share,
+        "unmeasured": found.unmeasured,
+    }
+
+
+def chunk_preview(found: ChunkPreview) -> Wire:
+    """How a file would be cut."""
+    text = found.document.text
+    return {
+        "title": found.title,
+        "media_type": found.document.media_type,
+        "language": found.document.language,
+        "char_count": len(text),
+        "warnings": list(found.document.warnings),
+        "chunking": chunking(found.chunking),
+        "chunks": [
+            {
+                "text": draft.span.of(text),
+                "span": span(draft.span),
+                "token_count": draft.token_count,
+                "page": draft.page,
+                "section": _path(draft.heading_path),
+            }
+            for draft in found.drafts
+        ],
+        "statistics": chunk_statistics(found.statistics),
     }
 
 
@@ -184,6 +228,9 @@ def hit(found: Hit, *, explain: bool) -> Wire:
         "section": _path(found.section),
         "metadata": dict(found.metadata),
     }
+    if found.surroundings is not None:
+        around = found.surroundings
+        shown["surroundings"] = {"text": around.text, "span": span(around.span)}
     return shown | {"scores": _scores(found.scores)} if explain else shown
 
 

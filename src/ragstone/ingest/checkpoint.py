@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar, get_args
 import msgspec
 from anyio import to_thread
 
-from ragstone.types import ChunkDraft, JobId, JobStage, PageSpan, ParsedDocument, SectionSpan
+from ragstone.types import Break, ChunkDraft, JobId, JobStage, PageSpan, ParsedDocument, SectionSpan
 
 STAGES: tuple[JobStage, ...] = get_args(JobStage)
 _DIGEST_BYTES = 16
@@ -100,6 +100,7 @@ class _Parsed(msgspec.Struct):
     language: str | None
     pages: tuple[PageSpan, ...]
     sections: tuple[SectionSpan, ...]
+    breaks: tuple[Break, ...]
     metadata: dict[str, object]
     warnings: tuple[str, ...]
 
@@ -141,14 +142,15 @@ class FileCheckpoint:
         if kept is None or kept.version != self._version:
             return None
         return ParsedDocument(
-            kept.text,
-            kept.media_type,
-            kept.title,
-            kept.language,
-            kept.pages,
-            kept.sections,
-            kept.metadata,  # type: ignore[arg-type] # JSON went in
-            kept.warnings,
+            text=kept.text,
+            media_type=kept.media_type,
+            title=kept.title,
+            language=kept.language,
+            pages=kept.pages,
+            sections=kept.sections,
+            breaks=kept.breaks,
+            metadata=kept.metadata,  # type: ignore[arg-type] # JSON went in
+            warnings=kept.warnings,
         )
 
     async def keep_parsed(self, parsed: ParsedDocument) -> None:
@@ -161,6 +163,7 @@ class FileCheckpoint:
             parsed.language,
             parsed.pages,
             parsed.sections,
+            parsed.breaks,
             dict(parsed.metadata),
             parsed.warnings,
         )

@@ -16,7 +16,7 @@ from ragstone.ingest.assemble import assemble
 from ragstone.ingest.checkpoint import Checkpoint
 from ragstone.ingest.job_payload import result_of
 from ragstone.ingest.originals import drop_unused_original
-from ragstone.ingest.prepare import Preparation, Prepared, Run
+from ragstone.ingest.prepare import Preparation, Prepared, Run, default_chunking
 from ragstone.ingest.request import IngestRequest
 from ragstone.search.legs import check_model
 from ragstone.store.chunks import vectors_by_hash
@@ -64,7 +64,7 @@ class IngestPipeline:
         self._database = database
         self._writer = writer
         self._embedder = embedder
-        self._preparation = Preparation(parser, embedder, settings)
+        self.preparation = Preparation(parser, embedder, settings)
         self._blobs = blobs
         self._settings = settings
 
@@ -91,7 +91,7 @@ class IngestPipeline:
         check_model(collection, self._embedder)
         known = await self._known_vectors(old)
         run = Run(timer, checkpoint)
-        prepared = await self._preparation.prepare(request, collection.chunking, known, deadline, run)
+        prepared = await self.preparation.prepare(request, collection.chunking, known, deadline, run)
         deadline.check("writing")
         async with run.stage("write"):
             return await self._write(request, collection, prepared, content_sha256)
@@ -126,7 +126,7 @@ class IngestPipeline:
             tenant_id=principal.tenant_id,
             name=check_name(name),
             language=language,
-            chunking=chunking or ChunkingSpec(settings.chunk_max_tokens, settings.chunk_overlap_tokens),
+            chunking=chunking or default_chunking(settings),
             model_id=self._embedder.model_id,
             model_revision=self._embedder.revision,
             dim=self._embedder.dim,

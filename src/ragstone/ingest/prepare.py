@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,12 @@ from anyio import to_thread
 
 from ragstone.config import IngestSettings
 from ragstone.errors import DocumentRejected, EmptyDocument
-from ragstone.ingest.checkpoint import Checkpoint
-from ragstone.ingest.chunk import chunk, embedding_text
+from ragstone.ingest.checkpoint import Checkpoint, NoCheckpoint
+from ragstone.ingest.chunk import Layout, embedding_text, lay_out
 from ragstone.ingest.request import INLINE_NAME, IngestRequest
+from ragstone.ingest.token_ruler import least_tokens
 from ragstone.store.chunks import NewChunk
-from ragstone.types import ChunkDraft, ChunkingSpec, JobStage, ParsedDocument, Parser
+from ragstone.types import ChunkDraft, ChunkingSpec, JobStage, ParsedDocument, Parser, RawFile
 
 if TYPE_CHECKING:
     from ragstone.deadline import Deadline
@@ -56,6 +57,15 @@ class Run:
             yield
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A document parsed and chunked."""
+
+    parsed: ParsedDocument
+    title: str
+    drafts: Sequence[ChunkDraft] = ()
+
+
 class Preparation:
     """Turns files into chunks with vectors."""
 
@@ -80,47 +90,84 @@ class Preparation:
             DocumentRejected: it cannot be read, or makes more chunks than are taken.
             DeadlineExceeded: the time is used up.
         """
-        parsed = await run.checkpoint.parsed()
-        if parsed is None:
-            async with run.stage("parse"):
-                parsed = await self._parser.parse(request.file, deadline)
-                await run.checkpoint.keep_parsed(parsed)
-        deadline.check("chunking")
+        parsed = await self._parse(request.file, deadline, run)
         title = request.title or title_of(parsed, request.file.name)
-        drafts = await self._drafts(parsed, title, spec, run)
-        self._check_count(len(drafts), request.file.name)
+        drafts = await self._drafts(Cut(parsed, title), spec, request.file.name, deadline, run)
         deadline.check("embedding")
         chunks, embedded_count = await self._embed(parsed, title, drafts, known, run)
         return Prepared(parsed, title, chunks, embedded_count)
 
+    async def cut(
+        self, file: RawFile, title: str | None, spec: ChunkingSpec, deadline: Deadline, timer: StageTimer
+    ) -> Cut:
+        """Parse and chunk one file. A semantic cut embeds its sentences, so it costs twice the embedding.
+
+        Raises:
+            DocumentRejected: it cannot be read, or makes more chunks than are taken.
+            DeadlineExceeded: the time is used up.
+        """
+        run = Run(timer, NoCheckpoint())
+        parsed = await self._parse(file, deadline, run)
+        uncut = Cut(parsed, title or title_of(parsed, file.name))
+        return replace(uncut, drafts=await self._drafts(uncut, spec, file.name, deadline, run))
+
+    async def _parse(self, file: RawFile, deadline: Deadline, run: Run) -> ParsedDocument:
+        parsed = await run.checkpoint.parsed()
+        if parsed is None:
+            async with run.stage("parse"):
+                parsed = await self._parser.parse(file, deadline)
+                await run.checkpoint.keep_parsed(parsed)
+        deadline.check("chunking")
+        return parsed
+
     async def _drafts(
-        self, parsed: ParsedDocument, title: str, spec: ChunkingSpec, run: Run
+        self, uncut: Cut, spec: ChunkingSpec, name: str, deadline: Deadline, run: Run
     ) -> Sequence[ChunkDraft]:
-        cut_by = f"{spec.max_tokens} {spec.overlap_tokens} {self._model} {title}"
+        cut_by = f"{spec.strategy} {spec.max_tokens} {spec.overlap_tokens} {self._model} {uncut.title}"
         kept = await run.checkpoint.drafts(cut_by)
         if kept is not None:
             return kept
         async with run.stage("chunk"):
-            drafts = await to_thread.run_sync(self._chunk, parsed, title, spec)
-            await run.checkpoint.keep_drafts(cut_by, drafts)
+            layout = await to_thread.run_sync(self._lay_out, uncut, spec, name)
+            units = await to_thread.run_sync(lambda: [span.of(uncut.parsed.text) for span in layout.units])
+        vectors = None
+        if units:
+            deadline.check("comparing sentences")
+            with run.timer.stage("compare"):
+                vectors = await self._embedder.embed_passages(units)
+        with run.timer.stage("chunk"):
+            drafts = await to_thread.run_sync(layout.drafts, vectors)
+        self._check_count(len(drafts), name)
+        await run.checkpoint.keep_drafts(cut_by, drafts)
         return drafts
 
     @property
     def _model(self) -> str:
         return f"{self._embedder.model_id}@{self._embedder.revision}"
 
-    def _chunk(self, parsed: ParsedDocument, title: str, spec: ChunkingSpec) -> list[ChunkDraft]:
+    def _lay_out(self, uncut: Cut, spec: ChunkingSpec, name: str) -> Layout:
+        """The document before it is cut, when it can make no more chunks than are taken.
+
+        Counting words takes a hundredth of the time of tokenising: a giant file fails at once.
+        """
+        parsed, title = uncut.parsed, uncut.title
         embedder = self._embedder
-        return chunk(parsed, spec, embedder.tokens, title=title, window_tokens=embedder.max_tokens)
+        self._check_most(least_tokens(parsed.text) // spec.max_tokens, name)
+        layout = lay_out(parsed, spec, embedder.tokens, title=title, window_tokens=embedder.max_tokens)
+        self._check_most(layout.token_count // spec.max_tokens, name)
+        return layout
 
     def _check_count(self, count: int, name: str) -> None:
         if count == 0:
             raise EmptyDocument(f"{name!r} holds no readable text.", name=name)
+        self._check_most(count, name)
+
+    def _check_most(self, count: int, name: str) -> None:
         limit = self._settings.max_chunks_per_document
         if count > limit:
             raise DocumentRejected(
-                f"{name!r} would make {count} chunks; at most {limit} are taken "
-                "(ingest.max_chunks_per_document).",
+                f"{name!r} would make at least {count} chunks; at most {limit} are taken "
+                "(ingest.max_chunks_per_document). Split it, or raise the setting.",
                 name=name,
             )
 
@@ -154,6 +201,11 @@ class Preparation:
             rows = await self._embedder.embed_passages([text for _, text in part])
             rows = np.ascontiguousarray(rows, dtype="<f4")
             yield {sha: rows[at].tobytes() for at, (sha, _) in enumerate(part)}
+
+
+def default_chunking(settings: IngestSettings) -> ChunkingSpec:
+    """How collections cut that were made without saying how."""
+    return ChunkingSpec(settings.chunk_max_tokens, settings.chunk_overlap_tokens, settings.chunk_strategy)
 
 
 def _texts_and_hashes(text: str, title: str, drafts: Sequence[ChunkDraft]) -> tuple[list[str], list[bytes]]:

@@ -14,15 +14,15 @@ from ragstone.deadline import Deadline
 from ragstone.errors import EmptyDocument
 from ragstone.ingest.normalise import decode, normalise
 from ragstone.ingest.sections import (
-    MAX_HEADING_CHARS,
     markdown_headings,
     markdown_title,
     rst_headings,
     sections_of,
 )
 from ragstone.ingest.sniff import FileFormat, sniff
+from ragstone.ingest.syntax import outline
 from ragstone.ingest.table import markdown_table
-from ragstone.types import ParsedDocument, RawFile, SectionSpan, Span
+from ragstone.types import ParsedDocument, RawFile
 
 _XML_ENCODING = re.compile(rb"""^\s*<\?xml[^>]{0,200}?encoding=["']([\w.:-]{1,40})["']""")
 _DELIMITERS = ",;\t|"
@@ -78,12 +78,21 @@ def _with_structure(document: ParsedDocument, file_format: FileFormat) -> Parsed
             return replace(document, sections=sections_of(headings, len(text)), title=title)
         case "csv":
             return _as_table(document)
-        case "text" | "code" | "sandbox":
+        case "code":
+            return _as_code(document)
+        case "text" | "sandbox":
             return document
 
 
+def _as_code(document: ParsedDocument) -> ParsedDocument:
+    """Classes and functions as sections, statements as places to cut."""
+    found = outline(document.text, document.language, PurePath(document.title or "").suffix.lower())
+    warnings = (*document.warnings, *found.warnings)
+    return replace(document, sections=found.sections, breaks=found.breaks, warnings=warnings)
+
+
 def _as_table(document: ParsedDocument) -> ParsedDocument:
-    """Rows as a Markdown table under a section named by its header, so that each chunk carries it."""
+    """Rows as a Markdown table, of which every chunk carries the header."""
     try:
         rows = _rows(document.text)
     except csv.Error as error:
@@ -91,10 +100,7 @@ def _as_table(document: ParsedDocument) -> ParsedDocument:
         return replace(document, warnings=(*document.warnings, warning))
     if not rows or max(map(len, rows)) < 2:
         return document
-    text = markdown_table(rows)
-    header = " | ".join(cell for cell in rows[0] if cell)[:MAX_HEADING_CHARS]
-    sections = (SectionSpan((header,), Span(0, len(text))),) if header else ()
-    return replace(document, text=text, sections=sections)
+    return replace(document, text=markdown_table(rows))
 
 
 def _rows(text: str) -> list[list[str]]:

@@ -13,6 +13,7 @@ from ragstone.types import TokenCounter
 _BLOCK_CHARS = 65_536
 """Texts are tokenised in blocks of about this size: an encoding costs some 200 bytes a token."""
 _WORD = re.compile(r"\S+")
+_IDEOGRAPH = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 
 
 @runtime_checkable
@@ -59,6 +60,14 @@ class TokenRuler:
             end < len(self._text) and not (self._text[end].isspace() or self._text[end - 1].isspace())
         )
         return self._tokens.count(self._text[start:end]) if cuts_word else self.between(start, end)
+
+
+def least_tokens(text: str) -> int:
+    """No more tokens than any of the models' tokenizers makes: one a word, and one an ideograph or kana."""
+    return sum(
+        max(len(block.split()), len(_IDEOGRAPH.findall(block)) if not block.isascii() else 0)
+        for _, block in _blocks(text)
+    )
 
 
 class _WordStarts:

@@ -38,6 +38,7 @@ async def examine(loaded: Loaded) -> list[Finding]:
         lambda: to_thread.run_sync(_home, loaded),
         lambda: _model(loaded),
         lambda: to_thread.run_sync(_ocr, loaded),
+        lambda: to_thread.run_sync(_grammars),
         lambda: _generator(loaded),
     )
     findings: list[Finding] = []
@@ -116,6 +117,16 @@ def _ocr(loaded: Loaded) -> list[Finding]:
             )
         ]
     return [Finding("OCR", "ok", f"Tesseract data for {ingest.ocr_language}")]
+
+
+def _grammars() -> list[Finding]:
+    from ragstone.ingest.syntax import GRAMMARS, INSTALL, missing_grammars
+
+    missing = missing_grammars()
+    if missing:
+        detail = f"missing: {', '.join(missing)}; such code is cut by indentation ({INSTALL})"
+        return [Finding("grammars", "note", detail)]
+    return [Finding("grammars", "ok", f"{len(GRAMMARS)} for source code")]
 
 
 async def _generator(loaded: Loaded) -> list[Finding]:

@@ -16,9 +16,12 @@ from ragstone.search.legs import LegResults, Legs, Plan
 from ragstone.search.trim import Ranked, trim
 from ragstone.search.understand import default_weights, normalise_query
 from ragstone.store.passages import Hydrated, hydrate, matching_documents
+from ragstone.store.surroundings import surroundings
 from ragstone.types import (
     Collection,
     CollectionId,
+    Expansion,
+    Hit,
     SearchRequest,
     SearchResult,
     Weights,
@@ -94,6 +97,9 @@ class SearchPipeline:
                 continue
             break
         hits = trim(ranked, hydrated.chunks, request.top_k)
+        if request.expand is not None:
+            with timer.stage("expand"):
+                hits = await self._expand(request, request.expand, hits)
         return SearchResult(hits, version, legs.degraded, timer.timings_ms())
 
     async def _resolve(self, request: SearchRequest) -> tuple[Collection, ...]:
@@ -146,6 +152,14 @@ class SearchPipeline:
             if len(hydrated.chunks) < min(plan.request.top_k, len(keys)):
                 hydrated = await hydrate(connection, principal, ids, keys)
         return hydrated, is_complete
+
+    async def _expand(
+        self, request: SearchRequest, expansion: Expansion, hits: tuple[Hit, ...]
+    ) -> tuple[Hit, ...]:
+        keys = [hit.chunk_key for hit in hits]
+        async with self._database.read() as connection:
+            found = await surroundings(connection, request.principal, keys, expansion)
+        return tuple(replace(hit, surroundings=found.get(hit.chunk_key)) for hit in hits)
 
     async def _caught_up(self, hydrated: Hydrated, *, is_complete: bool) -> bool:
         """Catch up when the answer may be wrong without: then search again.

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ragstone.errors import CollectionNotFound, Conflict, InvalidRequest
+from ragstone.errors import CollectionNotFound, Conflict
+from ragstone.service.chunks import check_chunking
 from ragstone.store.collections import (
     create_collection,
     list_collections,
@@ -63,11 +64,8 @@ class CollectionService:
             InvalidRequest: the overlap leaves a chunk nothing of its own.
             Conflict: the name belongs to a collection with other settings.
         """
-        if chunking is not None and chunking.overlap_tokens >= chunking.max_tokens:
-            raise InvalidRequest(
-                f"The overlap of {chunking.overlap_tokens} tokens must be smaller than a chunk's "
-                f"{chunking.max_tokens}."
-            )
+        if chunking is not None:
+            check_chunking(chunking)
         planned = self._pipeline.new_collection(principal, name, language, chunking)
         async with self._writer.change() as change:
             made = await create_collection(change.connection, planned)
@@ -75,8 +73,9 @@ class CollectionService:
                 change.collections[made.id] = "created"
         if (made.language, made.chunking) != (planned.language, planned.chunking):
             raise Conflict(
-                f"There is a collection {name!r} already, with language {made.language!r} and chunks of "
-                f"{made.chunking.max_tokens} tokens ({made.chunking.overlap_tokens} shared); "
+                f"There is a collection {name!r} already, with language {made.language!r} and chunks by "
+                f"{made.chunking.strategy} of {made.chunking.max_tokens} tokens "
+                f"({made.chunking.overlap_tokens} shared); "
                 "these are fixed. Choose another name, or remove it first."
             )
         return replace(made, version=change.version or made.version)

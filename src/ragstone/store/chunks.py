@@ -90,6 +90,7 @@ def _chunk_row(key: int, document_key: DocumentKey, ordinal: int, chunk: NewChun
         "document_key": document_key,
         **_place_of(ordinal, chunk),
         "heading_path": list(chunk.draft.heading_path),
+        "token_count": chunk.draft.token_count,
         "embedded_sha256": chunk.embedded_sha256,
     }
 

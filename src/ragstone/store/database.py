@@ -17,8 +17,7 @@ from pathlib import Path
 import anyio
 from sqlalchemy import Connection, event, insert, inspect, select, text, update
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ragstone.config import StoreSettings
@@ -29,7 +28,7 @@ StoreConnection = AsyncConnection
 """What a read or write block holds; rooms above the store name it by this."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration; a test compares it with the scripts."""
 CORPUS_ROW = 1
 

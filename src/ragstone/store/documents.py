@@ -296,6 +296,7 @@ def _document(row: RowMapping) -> Document:
         title=row["title"],
         source=row["source"],
         media_type=row["media_type"],
+        language=row["language"],
         size_bytes=row["size_bytes"],
         char_count=row["char_count"],
         chunk_count=row["chunk_count"],

@@ -44,6 +44,12 @@ class IncomingFile:
         self._hash.update(part)
         self.size_bytes += len(part)
 
+    def read(self) -> bytes:
+        """All of it, for a file that is only looked at."""
+        self._file.flush()
+        self._file.seek(0)
+        return self._file.read()
+
     def edges(self) -> bytes:
         """What tells the file's type: all of a small file, the first and the last mebibyte of a large one."""
         self._file.flush()

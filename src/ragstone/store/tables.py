@@ -54,6 +54,7 @@ collections = Table(
     Column("language", String(16), nullable=False),
     Column("chunk_max_tokens", Integer, nullable=False),
     Column("chunk_overlap_tokens", Integer, nullable=False),
+    Column("chunk_strategy", String(16), nullable=False, server_default="structure"),
     Column("model_id", String(200), nullable=False),
     Column("model_revision", String(64), nullable=False),
     Column("model_precision", String(16), nullable=False),
@@ -153,6 +154,7 @@ chunks = Table(
     Column("end", Integer, nullable=False),
     Column("page", Integer),
     Column("heading_path", JSON, nullable=False),
+    Column("token_count", Integer),
     Column("embedded_sha256", LargeBinary(32), nullable=False),
     Index("ix_chunks_document_key", "document_key", "ordinal"),
 )

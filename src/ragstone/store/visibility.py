@@ -18,6 +18,7 @@ BUILT_IN: Mapping[str, ColumnElement[str]] = {
     "$title": documents.c.title,
     "$source": documents.c.source,
     "$media_type": documents.c.media_type,
+    "$language": documents.c.language,
 }
 """Keys that name the document itself instead of its metadata."""
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import pytrec_eval
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from ragstone.evaluate.metrics import interval_of_mean, mean, ndcg, recall, reciprocal_rank
 

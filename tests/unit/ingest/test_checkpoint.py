@@ -18,6 +18,7 @@ from ragstone.ingest.request import IngestRequest
 from ragstone.models.fakes import HashEmbedder
 from ragstone.telemetry.stages import StageTimer
 from ragstone.types import (
+    Break,
     ChunkDraft,
     ChunkingSpec,
     JobId,
@@ -39,6 +40,7 @@ PARSED = ParsedDocument(
     None,
     (PageSpan(1, Span(0, 13)),),
     (SectionSpan(("Teich", "Vögel"), Span(0, 13)),),
+    (Break(6, 1),),
     {"authors": ["A", "B"], "year": 2024, "nested": {"x": None}},
     ("a warning",),
 )

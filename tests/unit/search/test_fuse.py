@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from ragstone.search.fuse import fuse, fuse_ranks, interleave
 from ragstone.types import Candidate, ChunkKey, Weights

@@ -8,18 +8,23 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from anyio import to_thread
 from sqlalchemy import create_engine
-from tests.support.corpus import open_store
+from tests.support.corpus import collection_named, document, open_store, store_collection
 
 from ragstone.config import StoreSettings
 from ragstone.errors import HomeMismatch, StoreFailed
+from ragstone.store.chunk_figures import collection_figures
+from ragstone.store.collections import find_collections
 from ragstone.store.database import HEAD, MIGRATIONS, integrity_problems, open_database
+from ragstone.store.documents import put_document
 from ragstone.store.tables import metadata
+from ragstone.types import DEFAULT_TENANT, LOCAL_OWNER
 
 pytestmark = pytest.mark.anyio
 SETTINGS = StoreSettings()
@@ -67,6 +72,37 @@ async def test_opening_again_changes_nothing(tmp_path: Path) -> None:
         assert await database.epoch() == epoch
         assert await database.corpus_version() == 0
         assert await integrity_problems(database) == []
+
+
+async def test_collections_of_the_first_schema_are_cut_by_structure(tmp_path: Path) -> None:
+    """What a home held before strategies and token counts is kept, and says what it does not know."""
+    path = tmp_path / "a.db"
+    async with open_store(path) as database, database.write() as connection:
+        collection = await store_collection(connection, collection_named("books"))
+        new = document("text of a book", document_id="book")
+        await put_document(connection, collection.id, new, None)
+    await to_thread.run_sync(_downgrade, path, "0001")
+    with sqlite3.connect(path) as old:
+        assert "chunk_strategy" not in str(old.execute("SELECT sql FROM sqlite_master").fetchall())
+    old.close()
+
+    async with open_store(path) as database, database.read() as connection:
+        (found,) = await find_collections(connection, DEFAULT_TENANT)
+        figures = await collection_figures(connection, LOCAL_OWNER, found.id)
+
+    assert found.chunking == collection.chunking
+    assert dict(figures.chunks_by_tokens) == {None: 1}
+
+
+def _downgrade(path: Path, revision: str) -> None:
+    engine = create_engine(f"sqlite:///{path}")
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+    engine.dispose()
 
 
 async def test_a_newer_database_is_refused(tmp_path: Path) -> None:

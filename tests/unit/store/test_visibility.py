@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.corpus import collection_named, document, open_store, store_collection
 
+from ragstone.store.chunk_figures import collection_figures, document_figures
 from ragstone.store.database import Database
 from ragstone.store.documents import find_by_id, get_document, list_documents, put_document, states_of
 from ragstone.store.passages import (
@@ -19,12 +20,14 @@ from ragstone.store.passages import (
     matching_documents,
     read_passage,
 )
+from ragstone.store.surroundings import surroundings
 from ragstone.types import (
     ChunkKey,
     Collection,
     Compare,
     DocumentId,
     DocumentKey,
+    Expansion,
     Principal,
     Span,
     TenantId,
@@ -143,6 +146,37 @@ async def test_single_reads_find_visible_documents_only(
             assert (await find_chunk(connection, principal, await chunk_id_of(shelf, name)) is not None) == (
                 is_seen
             )
+
+
+@pytest.mark.parametrize("expansion", [Expansion(neighbours=3), Expansion(is_section=True)])
+async def test_surroundings_are_read_of_visible_chunks_only(
+    shelf: Shelf, reader: tuple[Principal, set[str]], expansion: Expansion
+) -> None:
+    """What stands around a chunk is no way past the predicate."""
+    principal, visible = reader
+    async with shelf.database.read() as connection:
+        keys = [
+            ChunkKey(key)
+            for collection in (shelf.collection, shelf.foreign)
+            for key in await chunk_keys(connection, collection.id)
+        ]
+
+        found = await surroundings(connection, principal, keys, expansion)
+
+    assert {around.text for around in found.values()} == {f"text of {name}" for name in visible}
+
+
+async def test_figures_count_visible_chunks_only(shelf: Shelf, reader: tuple[Principal, set[str]]) -> None:
+    """Not even how many chunks a hidden document has can be learnt."""
+    principal, visible = reader
+    async with shelf.database.read() as connection:
+        of_ours = await collection_figures(connection, principal, shelf.collection.id)
+        of_each = {
+            name: await document_figures(connection, principal, DocumentId(name)) for name in shelf.keys
+        }
+
+    assert sum(of_ours.chunks_by_tokens.values()) == len(visible - {"foreign"})
+    assert {name for name, figures in of_each.items() if figures.chunks_by_tokens} == visible
 
 
 async def test_filters_match_visible_documents_only(shelf: Shelf, reader: tuple[Principal, set[str]]) -> None:

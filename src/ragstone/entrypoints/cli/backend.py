@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 from ragstone.deadline import Deadline
 from ragstone.entrypoints import wire
 from ragstone.entrypoints.cli.remote import RemoteBackend, find_server
-from ragstone.entrypoints.requests import read_filter, search_request
+from ragstone.entrypoints.requests import read_chunking, read_filter, search_request
 from ragstone.types import AnswerRequest, DocumentId, JobId, JobState, JsonValue, RawFile
 
 if TYPE_CHECKING:
     from ragstone.config import Loaded
+    from ragstone.entrypoints.cli.chunks import PreviewFile
     from ragstone.runtime import Engine
+    from ragstone.types import ChunkingSpec
 
 Wire = wire.Wire
 
@@ -46,6 +48,25 @@ class Question:
     weights: Mapping[str, float] | None
     fusion: str | None
     explain: bool
+    expand: JsonValue = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkingOptions:
+    """How to cut, as flags gave it; None is as the settings say."""
+
+    strategy: str | None = None
+    max_tokens: int | None = None
+    overlap_tokens: int | None = None
+
+    def wire(self) -> dict[str, str]:
+        """The fields of a request that were given."""
+        given = {
+            "chunk_strategy": self.strategy,
+            "chunk_max_tokens": self.max_tokens,
+            "chunk_overlap_tokens": self.overlap_tokens,
+        }
+        return {name: str(value) for name, value in given.items() if value is not None}
 
 
 class Backend(Protocol):
@@ -90,8 +111,24 @@ class Backend(Protocol):
         """Every collection."""
         ...
 
-    async def create_collection(self, name: str, language: str) -> Wire:
+    async def create_collection(self, name: str, language: str, chunking: ChunkingOptions) -> Wire:
         """Make a collection."""
+        ...
+
+    async def preview_chunks(self, asked: PreviewFile) -> Wire:
+        """How a file would be cut."""
+        ...
+
+    async def collection_statistics(self, name: str) -> Wire:
+        """Figures of a collection's chunks."""
+        ...
+
+    async def document_statistics(self, document_id: str) -> Wire:
+        """Figures of a document's chunks."""
+        ...
+
+    async def read_chunk(self, chunk_id: str, neighbours: int, is_section: bool) -> Wire:
+        """A chunk with what stands around it."""
         ...
 
     async def remove_collection(self, name: str) -> Wire:
@@ -178,9 +215,32 @@ class LocalBackend:
         """Every collection."""
         return {"collections": [wire.collection(found) for found in await self._engine.collections.list()]}
 
-    async def create_collection(self, name: str, language: str) -> Wire:
+    async def create_collection(self, name: str, language: str, chunking: ChunkingOptions) -> Wire:
         """Make a collection."""
-        return wire.collection(await self._engine.collections.create(name, language))
+        spec = self._chunking(chunking)
+        return wire.collection(await self._engine.collections.create(name, language, spec))
+
+    async def preview_chunks(self, asked: PreviewFile) -> Wire:
+        """How a file would be cut."""
+        file, spec = RawFile(asked.content, asked.name), self._chunking(asked.chunking)
+        return wire.chunk_preview(
+            await self._engine.chunks.preview(file, spec, Deadline.never(), limit=asked.limit)
+        )
+
+    async def collection_statistics(self, name: str) -> Wire:
+        """Figures of a collection's chunks."""
+        return wire.chunk_statistics(await self._engine.chunks.collection_statistics(name))
+
+    async def document_statistics(self, document_id: str) -> Wire:
+        """Figures of a document's chunks."""
+        found = await self._engine.chunks.document_statistics(DocumentId(document_id))
+        return wire.chunk_statistics(found)
+
+    async def read_chunk(self, chunk_id: str, neighbours: int, is_section: bool) -> Wire:
+        """A chunk with what stands around it."""
+        from ragstone.types import Expansion
+
+        return wire.passage(await self._engine.chunks.around(chunk_id, Expansion(neighbours, is_section)))
 
     async def remove_collection(self, name: str) -> Wire:
         """Remove a collection."""
@@ -205,6 +265,11 @@ class LocalBackend:
         """Cancel a job."""
         return wire.explained_job(await self._engine.jobs.cancel(JobId(job_id)))
 
+    def _chunking(self, chunking: ChunkingOptions) -> ChunkingSpec:
+        return read_chunking(
+            self._engine.settings, chunking.strategy, chunking.max_tokens, chunking.overlap_tokens
+        )
+
     def _request(self, question: Question) -> AnswerRequest:
         return AnswerRequest(
             search_request(
@@ -216,6 +281,7 @@ class LocalBackend:
                 filters=question.filters,
                 weights=question.weights,
                 fusion=question.fusion,
+                expand=question.expand,
             )
         )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
+from ragstone.entrypoints.cli.chunks import OverlapOption, StrategyOption, TokensOption
 from ragstone.entrypoints.cli.context import (
     HomeOption,
     JsonOption,
@@ -42,17 +43,30 @@ def create_collection(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits, _ and -.")],
     language: Annotated[str, typer.Option(help="ISO 639-1 code; decides the stemmer.")] = "en",
+    chunking: StrategyOption = None,
+    chunk_tokens: TokensOption = None,
+    chunk_overlap: OverlapOption = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Make a collection with a language of its own; adding to a new name makes an English one."""
+    """Make a collection with a language or a chunking of its own; adding to a new name makes one, too.
+
+    Example:
+
+        ragstone collections create papers --chunking semantic --chunk-tokens 200
+    """
+    from ragstone.entrypoints.cli.backend import ChunkingOptions
+
+    options = ChunkingOptions(chunking, chunk_tokens, chunk_overlap)
     made = with_backend(
-        load_settings(context, home), lambda backend: backend.create_collection(name, language)
+        load_settings(context, home), lambda backend: backend.create_collection(name, language, options)
     )
     if as_json:
         print_json(made)
     else:
-        print(f"created {made['name']} (language {made['language']})")
+        chosen = cast("dict[str, object]", made["chunking"])
+        cut = f"{chosen['strategy']}, {chosen['max_tokens']} tokens, {chosen['overlap_tokens']} shared"
+        print(f"created {made['name']} (language {made['language']}; chunks by {cut})")
 
 
 @app.command("remove")

@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from ragstone.entrypoints.cli import collections, documents, evaluate, jobs, operate, questions, serve
+from ragstone.entrypoints.cli import (
+    chunks,
+    collections,
+    documents,
+    evaluate,
+    jobs,
+    operate,
+    questions,
+    serve,
+)
 from ragstone.entrypoints.cli.context import ConfigOption, Globals, HomeOption
 from ragstone.errors import InvalidRequest, NotFound, RagstoneError
 
@@ -37,6 +46,7 @@ app.command(name="add")(documents.add)
 app.command(name="search")(questions.search)
 app.command(name="ask")(questions.ask)
 app.add_typer(documents.app, name="docs")
+app.add_typer(chunks.app, name="chunks")
 app.add_typer(collections.app, name="collections")
 app.add_typer(jobs.app, name="jobs")
 app.command(name="serve")(serve.serve)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -19,6 +20,7 @@ from ragstone.entrypoints.cli.documents import read_json_option
 
 if TYPE_CHECKING:
     from ragstone.entrypoints.cli.backend import Backend, Question
+    from ragstone.types import JsonValue
 
 Wire = dict[str, object]
 
@@ -40,6 +42,10 @@ LexicalOption = Annotated[float | None, typer.Option(help="Weight of the lexical
 FusionOption = Annotated[
     Literal["score", "rrf"] | None, typer.Option(help="Fuse by scores or by reciprocal ranks.")
 ]
+ExpandOption = Annotated[
+    str | None,
+    typer.Option("--expand", metavar="N|section", help="Show N chunks around each hit, or its sections."),
+]
 DenseOption = Annotated[float | None, typer.Option(help="Weight of the dense leg.")]
 
 
@@ -53,6 +59,7 @@ def search(
     lexical_weight: LexicalOption = None,
     dense_weight: DenseOption = None,
     fusion: FusionOption = None,
+    expand: ExpandOption = None,
     explain: ExplainOption = False,
     as_json: JsonOption = False,
     home: HomeOption = None,
@@ -70,6 +77,9 @@ def search(
     asked = _question(
         query, collection, mode, top_k, filters, explain, (lexical_weight, dense_weight), fusion
     )
+    if expand is not None:
+        around: JsonValue = {"neighbours": int(expand)} if expand.isdecimal() else expand
+        asked = replace(asked, expand=around)
     result = with_backend(load_settings(context, home), lambda backend: backend.search(asked))
     if as_json:
         print_json(result)

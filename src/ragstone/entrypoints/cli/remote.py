@@ -15,7 +15,8 @@ from ragstone.errors import DependencyFailed, RagstoneError
 from ragstone.home import Home, read_server_url
 
 if TYPE_CHECKING:
-    from ragstone.entrypoints.cli.backend import AddFile, Question
+    from ragstone.entrypoints.cli.backend import AddFile, ChunkingOptions, Question
+    from ragstone.entrypoints.cli.chunks import PreviewFile
     from ragstone.types import JsonValue
 
 Wire = dict[str, object]
@@ -149,9 +150,29 @@ class RemoteBackend:
         """Every collection."""
         return await self._call("GET", "/v1/collections")
 
-    async def create_collection(self, name: str, language: str) -> Wire:
+    async def create_collection(self, name: str, language: str, chunking: ChunkingOptions) -> Wire:
         """Make a collection."""
-        return await self._call("POST", "/v1/collections", body={"name": name, "language": language})
+        body = {"name": name, "language": language, **chunking.wire()}
+        return await self._call("POST", "/v1/collections", body=body)
+
+    async def preview_chunks(self, asked: PreviewFile) -> Wire:
+        """How a file would be cut."""
+        form = {"limit": str(asked.limit), **asked.chunking.wire()}
+        files = {"file": (asked.name, asked.content)}
+        return await self._call("POST", "/v1/chunk-preview", data=form, files=files)
+
+    async def collection_statistics(self, name: str) -> Wire:
+        """Figures of a collection's chunks."""
+        return await self._call("GET", f"/v1/collections/{name}/chunk-statistics")
+
+    async def document_statistics(self, document_id: str) -> Wire:
+        """Figures of a document's chunks."""
+        return await self._call("GET", f"/v1/documents/{document_id}/chunk-statistics")
+
+    async def read_chunk(self, chunk_id: str, neighbours: int, is_section: bool) -> Wire:
+        """A chunk with what stands around it."""
+        query = {"expand": "section"} if is_section else {"neighbours": str(neighbours)}
+        return await self._call("GET", f"/v1/chunks/{chunk_id}", query=query)
 
     async def remove_collection(self, name: str) -> Wire:
         """Remove a collection."""
@@ -212,6 +233,7 @@ def _options(question: Question) -> Wire:
         ("filters", question.filters),
         ("weights", question.weights),
         ("fusion", question.fusion),
+        ("expand", question.expand),
     ):
         if value is not None:
             options[name] = value

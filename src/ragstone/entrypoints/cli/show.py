@@ -120,6 +120,34 @@ def _stage(job: Wire) -> str:
     return str(job["stage"]) if job["state"] in ("running", "failed") else ""
 
 
+def chunk_preview(console: Console, found: Wire) -> None:
+    """Each chunk under its place, then the figures."""
+    chunks = _objects(found["chunks"])
+    for number, shown in enumerate(chunks, start=1):
+        span = _object(shown["span"])
+        names = " > ".join(cast("list[str]", shown["section"] or []))
+        head = f"{number}. {span['start']}–{span['end']}, {shown['token_count']} tokens"
+        console.print(f"[bold]{head}[/]  [cyan]{escape(names)}[/]")
+        console.print(Text(str(shown["text"])))
+    for warning in cast("list[str]", found["warnings"]):
+        console.print(f"[yellow]note[/] {escape(warning)}")
+    figures = _object(found["statistics"])
+    if len(chunks) < cast("int", figures["chunk_count"]):
+        console.print(f"[dim]the first {len(chunks)} are shown; --limit shows more[/]")
+    console.print(chunk_statistics(figures))
+
+
+def chunk_statistics(found: Wire) -> str:
+    """One line of figures."""
+    tokens = _object(found["tokens"])
+    line = (
+        f"{found['chunk_count']} chunks; tokens p50 {tokens['p50']}, p95 {tokens['p95']}, "
+        f"max {tokens['max']}; overlap {cast('float', found['overlap_share']):.1%}"
+    )
+    unmeasured = f"; {found['unmeasured']} stored before tokens were kept" if found["unmeasured"] else ""
+    return line + unmeasured
+
+
 def search_result(console: Console, result: Wire, *, explain: bool) -> None:
     """Hits, best first, with their place and a snippet."""
     hits = _objects(result["hits"])
@@ -129,6 +157,10 @@ def search_result(console: Console, result: Wire, *, explain: bool) -> None:
         console.print(f"[bold]{number}. {escape(place(hit))}[/]  [dim]{cast('float', hit['score']):.4f}[/]")
         if explain:
             console.print(f"   [cyan]{_scores(_object(hit['scores']))}[/]")
+        around = hit.get("surroundings")
+        if isinstance(around, dict):
+            console.print(Text(str(around["text"])))
+            continue
         text = " ".join(str(hit["text"]).split())
         console.print(Text("   " + (text if len(text) <= SNIPPET_CHARS else text[:SNIPPET_CHARS] + "…")))
     _footer(console, result)

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from ragstone.entrypoints.http import documents, jobs, questions, status
+from ragstone.entrypoints.http import chunks, documents, jobs, questions, status
 from ragstone.entrypoints.http.context import ClientGone, render_client_gone
 from ragstone.entrypoints.http.middleware import RequestMiddleware
 from ragstone.entrypoints.http.problems import (
@@ -21,8 +21,7 @@ from ragstone.entrypoints.http.problems import (
     render_unexpected,
     render_validation_error,
 )
-from ragstone.entrypoints.mcp.mount import PATH as MCP_PATH
-from ragstone.entrypoints.mcp.mount import McpMount
+from ragstone.entrypoints.mcp.mount import PATH as MCP_PATH, McpMount
 from ragstone.errors import RagstoneError
 from ragstone.runtime import Engine
 
@@ -44,7 +43,7 @@ def build_app(engine: Engine) -> ASGIApp:
         lifespan=_lifespan(mcp.running),
     )
     app.state.engine = engine
-    for module in (documents, jobs, questions, status):
+    for module in (documents, chunks, jobs, questions, status):
         app.include_router(module.router)
     app.router.routes.append(Route(MCP_PATH, mcp, include_in_schema=False))
     app.add_exception_handler(RagstoneError, render_ragstone_error)

@@ -15,14 +15,13 @@ from ragstone.entrypoints.http.context import EngineOf, respond, while_connected
 from ragstone.entrypoints.http.examples import ADD_BODY, REPLACE_BODY, WRITTEN, documented
 from ragstone.entrypoints.http.schemas import AddText, CreateCollection, EditDocument, ReplaceText
 from ragstone.entrypoints.http.uploads import ReceivedFile, Upload, read_json, receive_upload
-from ragstone.entrypoints.requests import read_filter, read_metadata
+from ragstone.entrypoints.requests import read_chunking, read_filter, read_metadata
 from ragstone.errors import InvalidRequest, RagstoneError
 from ragstone.ingest.queue import Accepted
 from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine
 from ragstone.types import (
     DEFAULT_COLLECTION,
-    ChunkingSpec,
     DocumentId,
     Filter,
     RawFile,
@@ -118,14 +117,6 @@ async def remove_document(engine: EngineOf, document_id: str) -> Response:
     return respond(wire.removed_document(await engine.documents.remove(DocumentId(document_id))))
 
 
-@router.get("/chunks/{chunk_id}", summary="Read around a chunk")
-async def read_chunk(
-    engine: EngineOf, chunk_id: str, context_chars: Annotated[int, Query(ge=0, le=20_000)] = 500
-) -> Response:
-    """The text of a chunk with its surroundings."""
-    return respond(wire.passage(await engine.documents.read_around(chunk_id, context_chars)))
-
-
 @router.get("/collections", summary="List collections", tags=["collections"])
 async def list_collections(engine: EngineOf) -> Response:
     """Every collection with its counts."""
@@ -135,10 +126,8 @@ async def list_collections(engine: EngineOf) -> Response:
 @router.post("/collections", status_code=201, summary="Create a collection", tags=["collections"])
 async def create_collection(engine: EngineOf, body: CreateCollection) -> Response:
     """Make a collection with a language or a chunking of its own; adding to a new name makes it, too."""
-    ingest = engine.settings.ingest
-    chunking = ChunkingSpec(
-        ingest.chunk_max_tokens if body.chunk_max_tokens is None else body.chunk_max_tokens,
-        ingest.chunk_overlap_tokens if body.chunk_overlap_tokens is None else body.chunk_overlap_tokens,
+    chunking = read_chunking(
+        engine.settings, body.chunk_strategy, body.chunk_max_tokens, body.chunk_overlap_tokens
     )
     made = await engine.collections.create(body.name, body.language, chunking)
     return respond(wire.collection(made), HTTPStatus.CREATED)

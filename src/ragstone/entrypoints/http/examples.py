@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ragstone.entrypoints.http.schemas import AddText, ReplaceText
+from ragstone.entrypoints.http.schemas import AddText, PreviewOptions, PreviewText, ReplaceText
 
 WRITTEN: Final = {
     "id": "0192f0c4-6a6e-7cc1-9d2e-3f1f5a0c9b11",
@@ -15,6 +15,30 @@ WRITTEN: Final = {
     "corpus_version": 12,
     "status": "added",
     "warnings": [],
+}
+
+PREVIEWED: Final = {
+    "title": "Opening hours",
+    "media_type": "text/markdown",
+    "language": None,
+    "char_count": 43,
+    "warnings": [],
+    "chunking": {"strategy": "structure", "max_tokens": 220, "overlap_tokens": 0},
+    "chunks": [
+        {
+            "text": "# Opening hours\n\nThe library opens at nine.",
+            "span": {"start": 0, "end": 43},
+            "token_count": 9,
+            "page": None,
+            "section": ["Opening hours"],
+        }
+    ],
+    "statistics": {
+        "chunk_count": 1,
+        "tokens": {"p50": 9, "p95": 9, "max": 9},
+        "overlap_share": 0.0,
+        "unmeasured": 0,
+    },
 }
 
 CITATION: Final = {
@@ -133,6 +157,19 @@ def _body(model: type[AddText | ReplaceText]) -> Fragment:
 
 ADD_BODY: Final[Fragment] = _body(AddText)
 REPLACE_BODY: Final[Fragment] = _body(ReplaceText)
+
+
+def _preview_body() -> Fragment:
+    fields = PreviewOptions.model_json_schema()["properties"]
+    form = {"properties": {"file": {"type": "string", "format": "binary"}, **fields}, "required": ["file"]}
+    content = {
+        "application/json": {"schema": PreviewText.model_json_schema()},
+        "multipart/form-data": {"schema": {"type": "object", **form}},
+    }
+    return {"requestBody": {"required": True, "content": content}}
+
+
+PREVIEW_BODY: Final[Fragment] = _preview_body()
 
 
 def documented(examples: dict[int, object]) -> dict[int | str, Fragment]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import msgspec
 from fastapi import APIRouter, Request
@@ -13,8 +14,8 @@ from ragstone.answer.events import AnswerEvent
 from ragstone.entrypoints import wire
 from ragstone.entrypoints.http.context import EngineOf, request_id_of, respond, while_connected
 from ragstone.entrypoints.http.examples import ANSWERED, SEARCHED, documented
-from ragstone.entrypoints.http.schemas import AskBody, SearchBody
-from ragstone.entrypoints.requests import search_request
+from ragstone.entrypoints.http.schemas import AskBody, Neighbours, SearchBody
+from ragstone.entrypoints.requests import read_expansion, search_request
 from ragstone.runtime import Engine
 from ragstone.types import AnswerRequest, SearchRequest
 
@@ -26,7 +27,10 @@ NDJSON = "application/x-ndjson"
 @router.post("/search", tags=["search"], summary="Search", responses=documented({200: SEARCHED}))
 async def search(request: Request, engine: EngineOf, body: SearchBody) -> Response:
     """The best chunks for a query: both legs by default, their scores fused."""
-    asked = _search_request(engine, body, body.query)
+    expand = body.expand.model_dump() if isinstance(body.expand, Neighbours) else body.expand
+    asked = replace(
+        _search_request(engine, body, body.query), expand=None if expand is None else read_expansion(expand)
+    )
     result = await while_connected(request, engine.search.search(asked))
     request.scope["ragstone.timings_ms"] = result.timings_ms
     return respond(wire.search_result(result, explain=body.explain))

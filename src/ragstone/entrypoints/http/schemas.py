@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+Strategy = Literal["structure", "semantic", "code", "table"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["default"])]
 FilterObject = Annotated[
     dict[str, JsonValue],
@@ -59,6 +60,12 @@ class LegWeights(RequestModel):
     dense: float = Field(1.0, ge=0, le=100)
 
 
+class Neighbours(RequestModel):
+    """So many chunks before and after a hit."""
+
+    neighbours: int = Field(ge=0, le=10)
+
+
 class SearchBody(RequestModel):
     """A search."""
 
@@ -69,6 +76,9 @@ class SearchBody(RequestModel):
     filters: FilterObject | None = None
     weights: LegWeights | None = None
     fusion: Literal["score", "rrf"] | None = Field(None, description="How the legs are fused.")
+    expand: Literal["section"] | Neighbours | None = Field(
+        None, description="Show what stands around each hit, too: its sections, or so many chunks."
+    )
     explain: bool = Field(False, description="Show each leg's rank and score.")
 
 
@@ -92,5 +102,22 @@ class CreateCollection(RequestModel):
 
     name: Name
     language: str = Field("en", pattern=r"^[a-z]{2}$", description="ISO 639-1; decides the stemmer.")
+    chunk_strategy: Strategy | None = Field(None, description="Where documents are cut.")
     chunk_max_tokens: int | None = Field(None, ge=16, le=8192)
     chunk_overlap_tokens: int | None = Field(None, ge=0, le=4096)
+
+
+class PreviewOptions(RequestModel):
+    """How to cut a file without storing it; what is left out is as the settings say."""
+
+    title: str | None = Field(None, max_length=1000)
+    chunk_strategy: Strategy | None = None
+    chunk_max_tokens: int | None = Field(None, ge=16, le=8192)
+    chunk_overlap_tokens: int | None = Field(None, ge=0, le=4096)
+    limit: int = Field(1000, ge=0, le=1000, description="Chunks shown; the statistics cover all.")
+
+
+class PreviewText(PreviewOptions):
+    """A text to cut without storing it."""
+
+    text: str = Field(examples=["# Opening hours\n\nThe library opens at nine."])

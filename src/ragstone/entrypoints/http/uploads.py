@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar, get_args
@@ -22,7 +22,7 @@ from ragstone.errors import DocumentRejected, InvalidRequest
 from ragstone.ingest.sniff import sniff
 from ragstone.runtime import Engine
 from ragstone.store.incoming import IncomingFile
-from ragstone.types import JobPriority, Metadata
+from ragstone.types import JobPriority, Metadata, RawFile
 
 FIELDS = ("collection", "title", "source", "metadata", "wait_s", "priority")
 PRIORITIES: tuple[JobPriority, ...] = get_args(JobPriority)
@@ -78,14 +78,11 @@ async def read_json(request: Request, model: type[Model]) -> Model:
         )
     body = await request.body()
     try:
-        return model.model_validate(json.loads(body))
-    except ValidationError as error:
-        raise RequestValidationError(
-            [{**found, "loc": ("body", *found["loc"])} for found in error.errors()]
-        ) from error
+        value = json.loads(body)
     except (ValueError, RecursionError) as error:
         found = {"type": "json_invalid", "loc": ("body",), "msg": str(error), "ctx": {"error": str(error)}}
         raise RequestValidationError([found]) from error
+    return _validated(model, value)
 
 
 @asynccontextmanager
@@ -118,15 +115,49 @@ async def receive_upload(request: Request, engine: Engine) -> AsyncIterator[Uplo
         await form.aclose()
 
 
-def _check_fields(form: FormReader) -> None:
-    fields, files = form.fields, form.files
-    unknown = [name for name in fields if name not in FIELDS]
+async def read_one_file(request: Request, engine: Engine, model: type[Model]) -> tuple[RawFile, Model]:
+    """The one file of a form and its other fields as a model.
+
+    Raises:
+        InvalidRequest: an unknown field, or not exactly one file.
+        RequestValidationError: a field does not fit.
+        FileTooLarge: the file is over `ingest.max_file_bytes`.
+    """
+    form = FormReader(engine.jobs.receive, engine.settings.ingest.max_file_bytes)
+    try:
+        await form.read(request)
+        _check_parts(form, tuple(model.model_fields))
+        if len(form.files) != 1:
+            raise InvalidRequest(f"One file is cut at a time, not {len(form.files)}.")
+        part = form.files[0]
+        content = await to_thread.run_sync(part.incoming.read)
+        return RawFile(content, part.name, part.media_type), _validated(model, form.fields)
+    finally:
+        await form.aclose()
+
+
+def _validated(model: type[Model], value: object) -> Model:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise RequestValidationError(
+            [{**found, "loc": ("body", *found["loc"])} for found in error.errors()]
+        ) from error
+
+
+def _check_parts(form: FormReader, known: Sequence[str]) -> None:
+    unknown = [name for name in form.fields if name not in known]
     if unknown:
         raise InvalidRequest(
-            f"There is no form field {unknown[0]!r}; there are files and {', '.join(FIELDS)}."
+            f"There is no form field {unknown[0]!r}; there are files and {', '.join(known)}."
         )
-    if not files:
+    if not form.files:
         raise InvalidRequest("The form holds no file; add at least one part with a filename.")
+
+
+def _check_fields(form: FormReader) -> None:
+    _check_parts(form, FIELDS)
+    fields, files = form.fields, form.files
     if len(files) > 1 and ("title" in fields or "source" in fields):
         raise InvalidRequest(
             "title and source name one document; leave them out when you send several files."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp
 
 from ragstone.deadline import Deadline
 from ragstone.entrypoints import wire
-from ragstone.entrypoints.requests import read_metadata, search_request
+from ragstone.entrypoints.requests import read_expansion, read_metadata, search_request
 from ragstone.errors import RagstoneError
 from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine
@@ -62,7 +63,7 @@ class Tools:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    async def search(
+    async def search(  # noqa: PLR0913 (one parameter for each field of the wire)
         self,
         query: Annotated[str, Field(description="What to look for, in plain words or identifiers.")],
         collections: Collections = None,
@@ -70,9 +71,15 @@ class Tools:
         top_k: TopK = 10,
         filters: Filters = None,
         explain: Annotated[bool, Field(description="Show each leg's rank and score.")] = False,
+        expand: Annotated[
+            Literal["section"] | dict[str, int] | None,
+            Field(description='Show what stands around each hit: "section", or {"neighbours": 1}.'),
+        ] = None,
     ) -> Structured:
         """Find the passages that fit a query best, with their document, page, section and exact span."""
         asked = self._request(query, collections, mode, top_k, filters)
+        if expand is not None:
+            asked = replace(asked, expand=read_expansion(expand))
         return wire.search_result(await self._engine.search.search(asked), explain=explain)
 
     async def ask(
@@ -135,8 +142,10 @@ class Tools:
     async def collection_stats(
         self, collection: Annotated[str, Field(description="The collection's name.")] = "default"
     ) -> Structured:
-        """Tell how large a collection is, and its language, chunking and embedding model."""
-        return wire.collection(await self._engine.collections.get(collection))
+        """Tell how large a collection and its chunks are, its language, chunking and embedding model."""
+        found = await self._engine.collections.get(collection)
+        chunks = await self._engine.chunks.collection_statistics(collection)
+        return {**wire.collection(found), "chunks": wire.chunk_statistics(chunks)}
 
     async def job_status(
         self, job_id: Annotated[str, Field(description="The id that an upload was answered with.")]

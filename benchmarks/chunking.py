@@ -20,7 +20,6 @@ import hashlib
 import json
 import sqlite3
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -193,9 +192,7 @@ def measure(
     asked: Sequence[Question],
     vectors: Vectors,
 ) -> dict[str, object]:
-    started = time.perf_counter()
     chunks = [chunk for name, document in documents.items() for chunk in cut(name, document, spec, vectors)]
-    cut_s = time.perf_counter() - started
     matrix = vectors.of([chunk.embedded for chunk in chunks])
     queries = vectors.of([question.text for question in asked])
     with tempfile.TemporaryDirectory(prefix="ragstone-chunking-") as folder:
@@ -214,7 +211,6 @@ def measure(
         "chunks": len(chunks),
         "tokens_p50": tokens[len(tokens) // 2],
         "mean_chars": round(sum(lengths) / len(lengths), 1),
-        "cut_s": round(cut_s, 1),
     } | {leg: figures(pool, asked, found) for leg, found in ranked.items()}
 
 

@@ -31,6 +31,7 @@ MANY_ARGUMENTS: Mapping[str, int] = {
     # One parameter for each field of the wire.
     "entrypoints/requests.py:search_request": 9,
     "entrypoints/python.py:search": 8,
+    "entrypoints/python_blocking.py:search": 8,
     "entrypoints/mcp/server.py:search": 7,
 }
 

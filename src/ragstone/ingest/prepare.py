@@ -130,13 +130,13 @@ class Preparation:
         async with run.stage("chunk"):
             layout = await to_thread.run_sync(self._lay_out, uncut, spec, name)
             units = await to_thread.run_sync(lambda: [span.of(uncut.parsed.text) for span in layout.units])
-        vectors = None
+            drafts = [] if units else await to_thread.run_sync(layout.drafts, None)
         if units:
             deadline.check("comparing sentences")
             with run.timer.stage("compare"):
                 vectors = await self._embedder.embed_passages(units)
-        with run.timer.stage("chunk"):
-            drafts = await to_thread.run_sync(layout.drafts, vectors)
+            with run.timer.stage("chunk"):
+                drafts = await to_thread.run_sync(layout.drafts, vectors)
         self._check_count(len(drafts), name)
         await run.checkpoint.keep_drafts(cut_by, drafts)
         return drafts

@@ -7,6 +7,7 @@ cut by its indentation and has no sections.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,10 +19,13 @@ from ragstone.ingest.seams import indentation_breaks
 from ragstone.types import Break, SectionSpan, Span
 
 if TYPE_CHECKING:
-    from tree_sitter import Node, Parser
+    from tree_sitter import Node, Parser, Tree
 
-MAX_SYNTAX_CHARS = 2_000_000
-"""Longer files are cut by indentation: a tree costs some 200 bytes a character (November 2026)."""
+MAX_SYNTAX_CHARS = 500_000
+"""Longer files are cut by indentation: a tree costs up to 250 bytes a character (November 2026)."""
+MAX_PARSE_S = 2.0
+"""Half a million characters of real code take 0.1 s; of bash made for it, hours: heredocs are quadratic."""
+_READ_BYTES = 65_536
 INSTALL = "pip install 'ragstone[code]'"
 _MODULES: Mapping[str, tuple[str, str]] = {
     "python": ("tree_sitter_python", "language"),
@@ -69,6 +73,7 @@ _SAYS_SOMETHING = re.compile(r"\b(?!(?:end|fi|done|esac)\b)\w")
 _HEADS_THE_NEXT = ("comment", "attribute", "decorator")
 _MAX_NAME_CHARS = 120
 _MAX_TREE_DEPTH = 64
+_MAX_WRAPPERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,10 @@ def outline(text: str, language: str | None, suffix: str = "") -> Outline:
         warning = f"Cut by indentation: the grammar of {language} is not installed ({INSTALL})."
         return Outline((), by_lines, (warning,))
     content = text.encode()
-    tree = parser.parse(content)
+    tree = _parse(parser, content)
+    if tree is None:
+        warning = f"Cut by indentation: its syntax was not parsed within {MAX_PARSE_S:g} s."
+        return Outline((), by_lines, (warning,))
     offsets = _CodePoints(content)
     breaks = tuple(Break(offsets.of(at), depth) for at, depth in sorted(_breaks(tree.root_node).items()))
     members = [(path, offsets.of(start), offsets.of(end)) for path, start, end in _members(tree.root_node)]
@@ -111,6 +119,19 @@ def _parser(grammar: str) -> Parser | None:
         module, function = _MODULES[grammar]
         return Parser(Language(getattr(import_module(module), function)()))
     except ImportError:
+        return None
+
+
+def _parse(parser: Parser, content: bytes) -> Tree | None:
+    """The syntax tree; None when it took too long. Other threads get their turns meanwhile."""
+    give_up_at = time.monotonic() + MAX_PARSE_S
+    try:
+        return parser.parse(
+            lambda offset, _point: content[offset : offset + _READ_BYTES],
+            progress_callback=lambda _offset, _has_error: time.monotonic() > give_up_at,
+        )
+    except ValueError:  # how the binding says that the callback stopped it
+        parser.reset()
         return None
 
 
@@ -192,17 +213,17 @@ def _members(root: Node) -> Iterator[tuple[tuple[str, ...], int, int]]:
             before.append(node)
 
 
-def _definition(node: Node) -> Node | None:
-    """The class or function that the node is or wraps."""
+def _definition(node: Node, wrappers: int = 0) -> Node | None:
+    """The class or function that the node is or wraps, in so few wrappers that this ends."""
     if node.type in _CONTAINERS or node.type in _FUNCTIONS:
         return node if node.is_named else None
-    if node.type not in _WRAPPERS:
+    if node.type not in _WRAPPERS or wrappers > _MAX_WRAPPERS:
         return None
     for child in node.named_children:
         value = child.child_by_field_name("value")
         if child.type == "variable_declarator" and value is not None and value.type in _CLOSURES:
             return child
-        if found := _definition(child):
+        if found := _definition(child, wrappers + 1):
             return found
     return None
 

@@ -135,6 +135,29 @@ def test_without_grammars_code_is_cut_by_indentation_and_says_so() -> None:
     assert "ragstone[code]" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("template<class T>\n" * 20_000 + "class A{};", "cpp"),
+        ("(" * 400_000, "python"),
+        ("class A {\n" * 40_000, "java"),
+        ("int " + "*" * 400_000 + "a(void) {}", "c"),
+    ],
+)
+def test_hostile_nesting_ends(text: str, language: str) -> None:
+    """Depth costs neither the stack nor a crash: there is an outline, if a poor one."""
+    assert all(section.path for section in outline(text, language).sections)
+
+
+def test_code_that_takes_too_long_to_parse_is_cut_by_indentation() -> None:
+    """Heredocs within heredocs cost hours; the parser is stopped, and the next file is parsed as ever."""
+    found = outline("<<A\n" * 100_000, "bash")
+
+    assert (found.sections, len(found.breaks)) == ((), 100_000)
+    assert found.warnings == ("Cut by indentation: its syntax was not parsed within 2 s.",)
+    assert outline("a() {\n  echo 1\n}\n", "bash").sections[0].path == ("a",)
+
+
 _FRAGMENTS = ("def a():", "class B:", "  x", "\n", "{", "}", "é", "fn f() {", "# c\n", "(", '"""', "@d\n")
 
 

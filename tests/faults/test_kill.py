@@ -34,7 +34,9 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
 def test_a_kill_while_parsing_leaves_nothing_of_the_file(
     ledger: Ledger, data_folder: Path, repetition: int
 ) -> None:
-    """Killed while a PDF is parsed, the server leaves no document, no parser process and all it had."""
+    """Killed while a PDF is parsed, the server leaves no document and no parser process, but the job; once
+    that is cancelled, nothing is left of the file.
+    """
     content = (data_folder / "files/pdf/unstructured-DA-619p.pdf").read_bytes()
     source = f"report-{repetition}.pdf"
 
@@ -47,6 +49,8 @@ def test_a_kill_while_parsing_leaves_nothing_of_the_file(
     assert_nobody_parses_for(pid)
     assert ledger.check() == 0
     ledger.restart()
+    for job in ledger.client.get("/v1/jobs", params={"state": "running"}).json()["jobs"]:
+        assert ledger.client.post(f"/v1/jobs/{job['id']}/cancel").status_code == 200
     assert source not in ledger.documents_by_source()
     ledger.assert_whole()
 

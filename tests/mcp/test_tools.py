@@ -93,6 +93,23 @@ async def test_a_document_lives_and_dies_through_the_tools(connect: Connect, col
     assert gone["hits"] == []
 
 
+async def test_the_job_of_an_upload_is_explained(
+    connect: Connect, mcp_server: tuple[Path, Server], collection: str
+) -> None:
+    """By its id, over either transport; an unknown one is a tool error."""
+    _, server = mcp_server
+    form = {"collection": collection, "wait_s": "0"}
+    files = {"file": ("a.md", b"Herons wait.")}
+    accepted = server.client.post("/v1/documents", files=files, data=form).json()
+    async with connect() as client:
+        job = await call(client, "job_status", job_id=accepted["job_id"])
+        unknown = await complaint(client, "job_status", job_id="nope")
+
+    assert (job["id"], job["document_id"]) == (accepted["job_id"], accepted["document_id"])
+    assert "a.md" in job["explanation"]
+    assert "'nope'" in unknown and "[job_not_found]" in unknown
+
+
 async def test_search_obeys_mode_top_k_and_filters(connect: Connect, collection: str) -> None:
     """The arguments reach the search."""
     async with connect() as client:

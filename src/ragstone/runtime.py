@@ -20,19 +20,26 @@ from ragstone.index.slot import Slot, take_slot
 from ragstone.ingest.limits import ParsingLimits
 from ragstone.ingest.parse import build_parser
 from ragstone.ingest.pipeline import IngestPipeline
+from ragstone.ingest.sources.open import SourceLimits, SourceOpener
+from ragstone.ingest.sources.runs import SyncRunner
+from ragstone.ingest.sources.sync import SyncLimits
 from ragstone.ingest.write import Writer
 from ragstone.models.batching import BatchingLimits
 from ragstone.models.card import BUNDLED_FOLDER
 from ragstone.models.embedding_cache import CachingEmbedder
 from ragstone.models.local import LocalModelOptions, open_local_embedder
 from ragstone.models.unavailable import UnavailableEmbedder
+from ragstone.net.fetch import Fetcher, FetchLimits
+from ragstone.net.guard import AddressGuard, FetchRules, SystemResolver
 from ragstone.operate.check import Checker
 from ragstone.operate.health import Health
 from ragstone.search.pipeline import SearchPipeline
 from ragstone.service.answers import AnswerService
 from ragstone.service.collections import CollectionService
 from ragstone.service.documents import DocumentService
+from ragstone.service.intake import DirectIntake
 from ragstone.service.search import SearchService
+from ragstone.service.sources import SourceParts, SourceService
 from ragstone.service.uploads import UploadService
 from ragstone.store.blobs import Blobs
 from ragstone.store.database import Database, open_database
@@ -56,6 +63,7 @@ class Engine:
     documents: DocumentService
     collections: CollectionService
     uploads: UploadService
+    sources: SourceService
     search: SearchService
     answers: AnswerService
     checker: Checker
@@ -102,12 +110,17 @@ async def open_engine(loaded: Loaded) -> AsyncIterator[Engine]:
         documents = DocumentService(database, writer, ingest, metrics)
         uploads = UploadService(database, documents, blobs, settings.ingest.concurrency)
         stack.push_async_callback(uploads.aclose, SHUTDOWN_GRACE_S)
+        fetcher = _build_fetcher(settings)
+        stack.push_async_callback(fetcher.aclose)
+        sources = _build_sources(settings, home, (database, documents, fetcher, metrics))
+        stack.push_async_callback(sources.aclose)
         engine = Engine(
             settings=settings,
             home=home,
             documents=documents,
             collections=CollectionService(database, writer, ingest, documents),
             uploads=uploads,
+            sources=sources,
             search=SearchService(search, settings.search, metrics),
             answers=AnswerService(answer, settings.answer, metrics),
             checker=Checker(database, follower, writer, embedder, blobs),
@@ -165,6 +178,46 @@ def _build_generator(settings: Settings) -> Generator | None:
             configured.model,
             configured.api_key.get_secret_value(),
             configured.timeout_s,
+        )
+    )
+
+
+def _build_fetcher(settings: Settings) -> Fetcher:
+    configured = settings.sources
+    limits = FetchLimits(
+        max_bytes=settings.ingest.max_file_bytes,
+        timeout_s=configured.fetch_timeout_s,
+        max_redirects=configured.max_redirects,
+        user_agent=configured.user_agent,
+    )
+    return Fetcher(AddressGuard(SystemResolver(), FetchRules.from_settings(settings.security)), limits)
+
+
+def _build_sources(
+    settings: Settings, home: Home, parts: tuple[Database, DocumentService, Fetcher, Metrics]
+) -> SourceService:
+    database, documents, fetcher, metrics = parts
+    configured, ingest = settings.sources, settings.ingest
+    limits = SourceLimits(
+        max_file_bytes=ingest.max_file_bytes,
+        allowed_roots=ingest.allowed_roots,
+        user_agent=configured.user_agent,
+        crawl_delay_s=configured.crawl_delay_s,
+        crawl_max_bytes=configured.crawl_max_bytes,
+        git_timeout_s=configured.git_timeout_s,
+        git_max_bytes=configured.git_max_bytes,
+    )
+    intake = DirectIntake(documents)
+    sync_limits = SyncLimits(ingest.concurrency, configured.max_vanished_share, configured.always_removed)
+    return SourceService(
+        SourceParts(
+            database=database,
+            intake=intake,
+            fetcher=fetcher,
+            opener=SourceOpener(fetcher, home.clones, limits),
+            runner=SyncRunner(database, intake, sync_limits, metrics),
+            catalogue=configured.catalogue or home.catalogue,
+            settings=settings,
         )
     )
 

@@ -52,10 +52,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_every_route_is_listed() -> None:
     """docs/http.md names each route of the application."""
-    from ragstone.entrypoints.http import documents, questions, status
+    from ragstone.entrypoints.http import documents, questions, sources, status
 
     page = (ROOT / "docs/http.md").read_text("utf-8")
-    routes = [route for module in (documents, questions, status) for route in module.router.routes]
+    routes = [route for module in (documents, sources, questions, status) for route in module.router.routes]
     paths = {str(getattr(route, "path", "")) for route in routes}
 
     unlisted = [

@@ -12,6 +12,7 @@ from uuid6 import uuid7
 from ragstone.config import IngestSettings
 from ragstone.errors import Conflict, DocumentNotFound
 from ragstone.ingest.assemble import assemble
+from ragstone.ingest.edit import edit_of, require_free_source
 from ragstone.ingest.prepare import Preparation, Prepared
 from ragstone.ingest.request import IngestRequest
 from ragstone.search.legs import check_model
@@ -131,14 +132,14 @@ class IngestPipeline:
             _, old = await self._locate(change.connection, request, content_sha256)
             if old is None or old.content_sha256 != content_sha256:
                 return None
-            title = request.title if request.title is not None else old.title
-            metadata = {**old.metadata, **(request.metadata or {})}
-            is_same = title == old.title and metadata == dict(old.metadata)
-            if not is_same:
-                await edit_document(change.connection, old.key, title, metadata)
+            edit = edit_of(request, old)
+            if edit.source is not None:
+                await require_free_source(change.connection, old, edit.source)
+            if not edit.is_empty:
+                await edit_document(change.connection, old.key, edit.title, edit.metadata, edit.source)
                 change.touch(old.collection_id, [old.key])
         version = change.version or await self._database.corpus_version()
-        status: Literal["unchanged", "updated"] = "unchanged" if is_same else "updated"
+        status: Literal["unchanged", "updated"] = "unchanged" if edit.is_empty else "updated"
         return Written(status, old.id, old.version, old.chunk_count, old.collection, version)
 
     async def _known_vectors(self, old: StoredState | None) -> Mapping[bytes, bytes]:

@@ -100,6 +100,16 @@ class Metrics:
             registry=self.registry,
         )
 
+        self.source_runs = Counter(
+            "ragstone_source_runs", "Syncs of sources by how they ended.", ("state",), registry=self.registry
+        )
+        self.source_items = Counter(
+            "ragstone_source_items",
+            "Documents of sources by what a sync did to them.",
+            ("outcome",),
+            registry=self.registry,
+        )
+
     def watch_query_embeddings(self, read: Callable[[], tuple[int, int]]) -> None:
         """Expose the cache of query embeddings: `read` gives its hits and misses at each scrape."""
         self.registry.register(_QueryEmbeddings(read))

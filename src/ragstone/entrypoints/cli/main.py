@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ragstone.entrypoints.cli import collections, documents, evaluate, operate, questions, serve
+from ragstone.entrypoints.cli import add, collections, documents, evaluate, operate, questions, serve, sources
 from ragstone.entrypoints.cli.context import ConfigOption, Globals, HomeOption
 from ragstone.errors import InvalidRequest, NotFound, RagstoneError
 
@@ -34,11 +34,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(name="add")(documents.add)
+app.command(name="add")(add.add)
 app.command(name="search")(questions.search)
 app.command(name="ask")(questions.ask)
 app.add_typer(documents.app, name="docs")
 app.add_typer(collections.app, name="collections")
+app.add_typer(sources.app, name="sources")
 app.command(name="serve")(serve.serve)
 app.command(name="mcp")(serve.mcp)
 app.command(name="check")(operate.check)

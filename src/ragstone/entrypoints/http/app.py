@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from ragstone.entrypoints.http import documents, questions, status
+from ragstone.entrypoints.http import documents, questions, sources, status
 from ragstone.entrypoints.http.context import ClientGone, render_client_gone
 from ragstone.entrypoints.http.middleware import RequestMiddleware
 from ragstone.entrypoints.http.problems import (
@@ -43,7 +43,7 @@ def build_app(engine: Engine) -> ASGIApp:
         lifespan=_lifespan(session),
     )
     app.state.engine = engine
-    for module in (documents, questions, status):
+    for module in (documents, sources, questions, status):
         app.include_router(module.router)
     app.router.routes.extend(mcp_app)
     app.add_exception_handler(RagstoneError, render_ragstone_error)
@@ -64,6 +64,7 @@ def _lifespan(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         engine: Engine = app.state.engine
         engine.uploads.start()
+        engine.sources.start()
         async with session():
             yield
 

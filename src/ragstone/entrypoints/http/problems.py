@@ -18,6 +18,7 @@ from ragstone.errors import (
     DeadlineExceeded,
     DependencyFailed,
     DocumentRejected,
+    FetchFailed,
     FileTooLarge,
     GeneratorFailed,
     InvalidFileType,
@@ -27,6 +28,7 @@ from ragstone.errors import (
     Overloaded,
     RagstoneError,
     Refused,
+    SourceFailed,
 )
 
 log = structlog.get_logger(__name__)
@@ -47,6 +49,8 @@ STATUSES: tuple[tuple[type[RagstoneError], HTTPStatus], ...] = (
     (Overloaded, HTTPStatus.TOO_MANY_REQUESTS),
     (DeadlineExceeded, HTTPStatus.GATEWAY_TIMEOUT),
     (GeneratorFailed, HTTPStatus.BAD_GATEWAY),
+    (FetchFailed, HTTPStatus.BAD_GATEWAY),
+    (SourceFailed, HTTPStatus.BAD_GATEWAY),
     (DependencyFailed, HTTPStatus.SERVICE_UNAVAILABLE),
     (NotReady, HTTPStatus.SERVICE_UNAVAILABLE),
 )

@@ -62,7 +62,7 @@ def read_target(url: str) -> Target:
         raise _invalid(url, f"its scheme is {parts.scheme!r}, not http or https")
     if "@" in parts.netloc:
         raise _invalid(url, "it holds a user name; leave it out")
-    host, literal = _read_host(url, parts.hostname or "")
+    host, literal = _read_host(url, parts.hostname or "", is_bracketed="[" in parts.netloc)
     port = DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
     query = f"?{parts.query}" if parts.query else ""
     return Target(parts.scheme, host, port, (parts.path or "/") + query, literal)
@@ -77,8 +77,8 @@ def _split(url: str) -> SplitResult:
         raise _invalid(url, str(error)) from error
 
 
-def _read_host(url: str, host: str) -> tuple[str, Address | None]:
-    if ":" in host:
+def _read_host(url: str, host: str, *, is_bracketed: bool) -> tuple[str, Address | None]:
+    if is_bracketed or ":" in host:
         return _read_ipv6(url, host)
     name = _to_ascii(url, host.removesuffix("."))
     labels = name.split(".")

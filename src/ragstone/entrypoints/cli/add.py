@@ -35,6 +35,17 @@ Wire = dict[str, object]
 EXIT_SOME_FAILED = 1
 
 
+IncludeOption = Annotated[
+    list[str] | None, typer.Option("-i", "--include", metavar="GLOB", help="Only these, such as '*.md'.")
+]
+ExcludeOption = Annotated[
+    list[str] | None, typer.Option("-x", "--exclude", metavar="GLOB", help="Not these, such as 'drafts/'.")
+]
+MetadataOption = Annotated[
+    list[str] | None, typer.Option("-m", "--metadata", metavar="KEY=VALUE", help="To filter by later.")
+]
+
+
 class _Shared(TypedDict):
     """What holds for every document of one `ragstone add`."""
 
@@ -64,16 +75,9 @@ def add(
     collection: Annotated[
         str, typer.Option("-c", "--collection", help="Where the documents go.")
     ] = "default",
-    include: Annotated[
-        list[str] | None, typer.Option("-i", "--include", metavar="GLOB", help="Only these, such as '*.md'.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option("-x", "--exclude", metavar="GLOB", help="Not these, such as 'drafts/'."),
-    ] = None,
-    metadata: Annotated[
-        list[str] | None, typer.Option("-m", "--metadata", metavar="KEY=VALUE", help="To filter by later.")
-    ] = None,
+    include: IncludeOption = None,
+    exclude: ExcludeOption = None,
+    metadata: MetadataOption = None,
     is_watch: Annotated[
         bool, typer.Option("--watch", "-w", help="Go on following the folders until Ctrl-C.")
     ] = False,

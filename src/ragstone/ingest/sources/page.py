@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from html.parser import HTMLParser
+import html
+import itertools
+import re
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ragstone.ingest.normalise import decode
 from ragstone.ingest.sources.urls import normal_url, site_of
 
 MOST_LINKS = 2000
 """Links kept of one page."""
+_READ_BYTES = 4 * 2**20
+_MOST_TAGS = 20_000
+_LONGEST_TAG = 4000
+_TAG = re.compile(r"<(a|base|link|meta)(?=[\s/])", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"""[\s/]*+([^\s=<>"'/]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s<>"']++)))?+""")
+_MOST_ATTRIBUTES = 20
+_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +39,9 @@ def read_page(content: bytes, url: str, robots_tag: str, agent: str) -> PageHead
 
     `robots_tag` is the X-Robots-Tag header: the words for all robots or for `agent` count.
     """
-    reader = _Reader(agent)
-    reader.feed(decode(content).text)
-    reader.close()
+    text = decode(content[:_READ_BYTES]).text
+    reader = _Tags(("robots", agent.lower()))
+    reader.read(_without(_without(text, "<!--", "-->"), "<script", "</script"))
     words = reader.words | _header_words(robots_tag, agent)
     base = normal_url(reader.base, url) if reader.base else url
     links: dict[str, None] = {}
@@ -45,28 +56,70 @@ def read_page(content: bytes, url: str, robots_tag: str, agent: str) -> PageHead
     return PageHead(tuple(links), canonical, is_indexed=not words & {"noindex", "none"})
 
 
-class _Reader(HTMLParser):
-    """Collects what matters of the tags."""
+@dataclass(slots=True)
+class _Tags:
+    """What matters of a page's tags.
 
-    def __init__(self, agent: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.hrefs: list[str] = []
-        self.base: str | None = None
-        self.canonical: str | None = None
-        self.words: set[str] = set()
-        self._robots_names = ("robots", agent.lower())
+    Read with bounded steps, not with a parser: hostile pages are read in the server's own process, and the
+    standard library's parser takes quadratic time on some.
+    """
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
+    robots_names: tuple[str, str]
+    hrefs: list[str] = field(default_factory=list)
+    base: str | None = None
+    canonical: str | None = None
+    words: set[str] = field(default_factory=set)
+
+    def read(self, text: str) -> None:
+        """Go through the tags of a page without comments and scripts."""
+        for found in itertools.islice(_TAG.finditer(text), _MOST_TAGS):
+            start = found.end()
+            self._take(found[1].lower(), _attributes(text[start : start + _LONGEST_TAG]))
+
+    def _take(self, tag: str, given: Mapping[str, str]) -> None:
         relations = given.get("rel", "").lower().split()
-        if tag == "a" and given.get("href") and "nofollow" not in relations:
-            self.hrefs.append(given["href"])
+        href = given.get("href")
+        if tag == "a" and href and "nofollow" not in relations:
+            self.hrefs.append(href)
         elif tag == "base" and self.base is None:
-            self.base = given.get("href")
+            self.base = href
         elif tag == "link" and "canonical" in relations and self.canonical is None:
-            self.canonical = given.get("href")
-        elif tag == "meta" and given.get("name", "").lower() in self._robots_names:
+            self.canonical = href
+        elif tag == "meta" and given.get("name", "").lower() in self.robots_names:
             self.words |= _words(given.get("content", ""))
+
+
+def _attributes(text: str) -> dict[str, str]:
+    """The attributes at the beginning of `text`, up to the end of their tag, or a name that comes twice."""
+    given: dict[str, str] = {}
+    at = 0
+    while len(given) < _MOST_ATTRIBUTES and (found := _ATTRIBUTE.match(text, at)) is not None:
+        at = found.end()
+        value = next((part for part in found.groups()[1:] if part is not None), "")
+        name = found[1].lower()
+        if name in given:
+            break  # nobody writes so but to keep readers busy
+        given[name] = html.unescape(value)
+    return given
+
+
+def _without(text: str, opening: str, closing: str) -> str:
+    """The text without what stands between two marks, in linear time; an open end is dropped."""
+    lower = text.lower() if text.isascii() else _ascii_lower(text)
+    kept: list[str] = []
+    at = 0
+    while (start := lower.find(opening, at)) >= 0:
+        kept.append(text[at:start])
+        end = lower.find(closing, start + len(opening))
+        if end < 0:
+            return "".join(kept)
+        at = end + len(closing)
+    return "".join([*kept, text[at:]])
+
+
+def _ascii_lower(text: str) -> str:
+    """Lower case that keeps every character at its place, which str.lower does not for all."""
+    return text.translate(_LOWER)
 
 
 def _header_words(header: str, agent: str) -> set[str]:

@@ -106,3 +106,21 @@ def test_base_counts_for_links() -> None:
     head = read_page(b'<base href="/x/"><a href="y">y</a>', HOST, "", "ragstone")
 
     assert head.links == (f"{HOST}/x/y",)
+
+
+def test_links_are_read_as_browsers_would() -> None:
+    """Quotes of any kind, entities, capitals, > in values; comments and scripts do not count."""
+    page = b"""<A HREF='/one?a=1&amp;b=2'>1</A><a class="x > y" title=z href=/two>2</a><abbr href=/no>
+    <!-- <a href="/comment">x</a> --><SCRIPT>"<a href='/script'>"</script><a
+    href = "/three"/><a href>x</a>"""
+    head = read_page(page, f"{HOST}/", "", "ragstone")
+
+    assert head.links == (f"{HOST}/one?a=1&b=2", f"{HOST}/two", f"{HOST}/three")
+
+
+@pytest.mark.parametrize(
+    "piece", [b"<!--", b"<a '", b'<a "', b"<script", b"<a href=", b"<a x=", b"<!", b"<a <"]
+)
+def test_a_hostile_page_is_read_in_bounded_steps(piece: bytes) -> None:
+    """Four megabytes of what makes naive readers quadratic; pytest's limit would end the test."""
+    read_page(piece * (4_000_000 // len(piece)), HOST, "", "ragstone")

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ragstone.answer.events import AnswerEvent
+    from ragstone.service.sources import SourceStatus
+    from ragstone.store.sources import SourceRun
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -168,6 +170,39 @@ class AsyncRagstone:
         request = search_request(self.engine.settings, question, collections=collections, top_k=top_k)
         return self.engine.answers.stream(AnswerRequest(request))
 
+    async def add_url(
+        self,
+        url: str,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        metadata: Mapping[str, JsonValue] | None = None,
+    ) -> Written:
+        """Fetch a page and add it, or replace it.
+
+        Raises:
+            FetchRefused: the address is not public and no setting allows it.
+            FetchFailed: it does not answer with a page.
+        """
+        given = None if metadata is None else read_metadata(metadata, self.engine.settings)
+        return await self.engine.sources.fetch(url, collection=collection, metadata=given)
+
+    async def sources(self) -> list[SourceStatus]:
+        """The sources of the catalogue, each with its newest sync.
+
+        Raises:
+            InvalidSetting: the catalogue cannot be read.
+        """
+        return await self.engine.sources.list()
+
+    async def sync(self, name: str, *, is_forced: bool = False) -> SourceRun:
+        """Bring the documents of a source up to date; what could not be done is in the result.
+
+        Raises:
+            SourceNotFound: the catalogue does not name it.
+            SourceBusy: it is being synced already.
+        """
+        return await self.engine.sources.sync(name, is_forced=is_forced)
+
     async def documents(self, collection: str | None = None) -> list[Document]:
         """Every document, oldest first.
 
@@ -290,6 +325,24 @@ class Ragstone:
     ) -> Answer:
         """See `AsyncRagstone.ask`."""
         return self._call(partial(self._inner.ask, collections=collections, top_k=top_k), question)
+
+    def add_url(
+        self,
+        url: str,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        metadata: Mapping[str, JsonValue] | None = None,
+    ) -> Written:
+        """See `AsyncRagstone.add_url`."""
+        return self._call(partial(self._inner.add_url, collection=collection, metadata=metadata), url)
+
+    def sources(self) -> list[SourceStatus]:
+        """See `AsyncRagstone.sources`."""
+        return self._call(self._inner.sources)
+
+    def sync(self, name: str, *, is_forced: bool = False) -> SourceRun:
+        """See `AsyncRagstone.sync`."""
+        return self._call(partial(self._inner.sync, is_forced=is_forced), name)
 
     def documents(self, collection: str | None = None) -> list[Document]:
         """See `AsyncRagstone.documents`."""

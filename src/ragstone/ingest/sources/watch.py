@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anyio import to_thread
+
+if TYPE_CHECKING:
+    from watchfiles import Change
 
 _UNWATCHED = frozenset({".git", "node_modules", "__pycache__"})
 _MOST_BATCHED = 20
 """Quiet times after which a batch of changes is looked at although more keep coming."""
+_ROUND_MS = 1000
+"""How often it is looked whether the folder is still the same one."""
 _AWAY_S = 5.0
 """Pause before a folder that is not there is looked for again."""
 
@@ -43,27 +50,38 @@ async def _follow_while_there(
     root: Path, place: tuple[int, int], look: Callable[[], Awaitable[None]], limits: WatchLimits
 ) -> None:
     """Until the folder at `root` is another one than the watch was set on."""
+    # The first batch, mostly an empty one, says that the watch is set: what changed before that is looked
+    # for then.
+    look_at_s = 0.0
+    clock = asyncio.get_running_loop().time
+    async with aclosing(_batches(root, limits)) as batches:
+        try:
+            async for batch in batches:
+                if await to_thread.run_sync(_identity, root) != place:
+                    return
+                if batch or clock() >= look_at_s:
+                    await look()
+                    look_at_s = clock() + limits.rescan_s
+        except OSError:  # the folder went away while the watch was being set
+            return
+
+
+def _batches(root: Path, limits: WatchLimits) -> AsyncGenerator[set[tuple[Change, str]], None]:
+    """Changes as they come, and empty batches while there are none."""
     from watchfiles import awatch
 
     quiet_ms = int(limits.debounce_s * 1000)
-    changes = awatch(
+    return awatch(
         root,
         watch_filter=lambda _, path: _UNWATCHED.isdisjoint(Path(path).parts),
         step=quiet_ms,
         debounce=quiet_ms * _MOST_BATCHED,
-        rust_timeout=max(1, int(limits.rescan_s * 1000)),
+        rust_timeout=_ROUND_MS,
         yield_on_timeout=True,
         force_polling=limits.is_polling or None,
         poll_delay_ms=max(50, quiet_ms),
         ignore_permission_denied=True,
     )
-    try:
-        async for _ in changes:
-            if await to_thread.run_sync(_identity, root) != place:
-                return
-            await look()
-    except OSError:  # the folder went away while the watch was being set
-        return
 
 
 def _identity(root: Path) -> tuple[int, int] | None:

@@ -15,6 +15,7 @@ DONE: Mapping[str, str] = MappingProxyType(
         "GEN-02": "Without a language model the best sentences are quoted, with citations, and it says so.",
         "GEN-04": "Citations carry document, page, section and a span that resolves in the stored text.",
         "ING-01": "Plain text, Markdown and reStructuredText are taken in.",
+        "ING-02": "HTML is taken in without navigation, cookie bars, asides and footers.",
         "ING-05": "PDF: text, headings, tables as Markdown, page numbers.",
         "ING-06": "DOCX, PPTX, XLSX, ODS, EPUB, EML and MSG are taken in, attachments and notes included.",
         "ING-09": "Encodings are detected; broken bytes never stop an ingest.",

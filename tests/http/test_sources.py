@@ -63,12 +63,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             yield World(server.client, site, root, home)
 
 
-@verifies("ING-13")
+@verifies("ING-02", "ING-13")
 def test_a_page_is_fetched_and_found_without_its_frame(world: World, collection: str) -> None:
     """Title, canonical address and text; the same page again is unchanged, a new one replaces it."""
     world.site.html(
         "/hours",
-        "<nav>Menu entry</nav><h1>Hours</h1><p>The aviary opens at dawn.</p>",
+        "<nav>Menu entry</nav><div class='cookie-banner'>We use cookies</div><h1>Hours</h1>"
+        "<p>The aviary opens at dawn.</p><aside>Related pages</aside><footer>Imprint</footer>",
         head="<title>Aviary</title><link rel=canonical href='/hours-canonical'>",
     )
     body = {
@@ -84,7 +85,8 @@ def test_a_page_is_fetched_and_found_without_its_frame(world: World, collection:
     assert (first.status_code, again.status_code, again.json()["status"]) == (201, 200, "unchanged")
     (hit,) = hits(world.client, collection, "aviary dawn")
     assert (hit["title"], hit["source"]) == ("Aviary", world.site.url + "hours-canonical")
-    assert "Menu entry" not in str(hit["text"])
+    for frame in ("Menu entry", "cookies", "Related", "Imprint"):
+        assert frame not in str(hit["text"])
     metadata = hit["metadata"]
     assert isinstance(metadata, dict) and metadata["team"] == "birds" and metadata["fetched_at"]
 

@@ -8,11 +8,12 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import TYPE_CHECKING
 
+import anyio
 import structlog
 from uuid6 import uuid7
 
 from ragstone.cancellation import run_to_end
-from ragstone.errors import RagstoneError, SourceBusy
+from ragstone.errors import Conflict, RagstoneError, SourceBusy
 from ragstone.ingest.sources.sync import PRINCIPAL, Sync, SyncLimits, Tally
 from ragstone.store.database import now
 from ragstone.store.sources import LEASE_S, RunState, SourceRun, finish_run, renew_source, take_source
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-RENEW_S = LEASE_S / 4
 JITTER = 0.1
 """Share of its interval by which a source is synced sooner or later, so that many do not begin at once."""
 
@@ -39,11 +39,13 @@ class SyncRunner:
         intake: Intake,
         limits: SyncLimits,
         metrics: Metrics,
+        renew_s: float = LEASE_S / 4,
     ) -> None:
         self._database = database
         self._intake = intake
         self._limits = limits
         self._metrics = metrics
+        self._renew_s = renew_s
         self._random = Random()  # noqa: S311 (jitter)
 
     async def begin(self, entry: SourceEntry) -> str:
@@ -56,7 +58,10 @@ class SyncRunner:
         async with self._database.write() as connection:
             is_taken = await take_source(connection, PRINCIPAL.tenant_id, entry.name, run_id)
         if not is_taken:
-            raise SourceBusy(f"Source {entry.name!r} is being synced already; wait for the end of that run.")
+            raise SourceBusy(
+                f"Source {entry.name!r} is being synced already; wait for the end of that run "
+                f"(one whose process was killed ends within {LEASE_S:g} s)."
+            )
         return run_id
 
     async def run(
@@ -88,21 +93,33 @@ class SyncRunner:
 
     @asynccontextmanager
     async def _held(self, run_id: str) -> AsyncIterator[None]:
-        renewing = asyncio.create_task(self._renew(run_id))
-        try:
-            yield
-        finally:
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
+        """Hold the source during the block.
 
-    async def _renew(self, run_id: str) -> None:
+        Raises:
+            Conflict: this process slept so long that another run took the source; the block was stopped.
+        """
+        with anyio.CancelScope() as scope:
+            renewing = asyncio.create_task(self._renew(run_id, scope))
+            try:
+                yield
+            finally:
+                renewing.cancel()
+                await asyncio.gather(renewing, return_exceptions=True)
+        if scope.cancelled_caught:
+            raise Conflict("Another run took the source over while this one did not answer.")
+
+    async def _renew(self, run_id: str, scope: anyio.CancelScope) -> None:
         while True:
-            await asyncio.sleep(RENEW_S)
+            await asyncio.sleep(self._renew_s)
             try:
                 async with self._database.write() as connection:
-                    await renew_source(connection, run_id)
+                    is_held = await renew_source(connection, run_id)
             except RagstoneError:  # the next round comes before the lease ends
                 log.warning("source_lease_not_renewed", exc_info=True)
+                continue
+            if not is_held:
+                scope.cancel()
+                return
 
     async def _finish(self, entry: SourceEntry, run: SourceRun) -> None:
         next_run_at = None

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from tests.unit.ingest.sources.conftest import Bench, ListedSource
 
 from ragstone.errors import SourceBusy, SourceFailed
@@ -14,9 +15,9 @@ from ragstone.ingest.sources.catalogue import FolderEntry
 from ragstone.ingest.sources.ports import Listed
 from ragstone.ingest.sources.runs import SyncRunner
 from ragstone.ingest.sources.sync import SyncLimits
-from ragstone.store import sources as rows
 from ragstone.store.database import now
 from ragstone.store.sources import KEPT_RUNS, SourceRun, source_runs_of, source_states
+from ragstone.store.tables import sources
 from ragstone.telemetry.metrics import Metrics
 from ragstone.types import DEFAULT_TENANT
 
@@ -90,17 +91,41 @@ async def test_runs_that_fail_say_why(bench: Bench) -> None:
     await runner.begin(ENTRY)
 
 
-async def test_a_run_of_a_dead_process_is_taken_over(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def end_lease(bench: Bench) -> None:
+    """What a minute of silence would do."""
+    async with bench.intake.parts.database.write() as connection:
+        await connection.execute(update(sources).values(lease_until="2000-01-01T00:00:00.000000+00:00"))
+
+
+async def test_a_run_of_a_dead_process_is_taken_over(bench: Bench) -> None:
     """Once its lease is over; its account says that it was cut off."""
-    monkeypatch.setattr(rows, "LEASE_S", -1.0)
     runner = runner_of(bench)
     dead = await runner.begin(ENTRY)
+    await end_lease(bench)
 
     await runner.begin(ENTRY)
 
     (_, cut_off) = await runs_of(bench)
     assert (cut_off.id, cut_off.state) == (dead, "failed")
     assert "process ended" in str(cut_off.error_message)
+
+
+async def test_a_process_that_slept_stops_its_run(bench: Bench) -> None:
+    """Woken after another run took the source, it writes nothing more and leaves that run alone."""
+    database = bench.intake.parts.database
+    sleeper = SyncRunner(database, bench.intake, SyncLimits(), Metrics("0"), renew_s=0.05)
+    held = HeldSource()
+    task = asyncio.create_task(sleeper.run(ENTRY, await sleeper.begin(ENTRY), lambda: held))
+    await asyncio.wait_for(held.begun.wait(), LIMIT_S)
+    async with database.write() as connection:
+        await connection.execute(update(sources).values(run_id="other", lease_until=now(60)))
+
+    run = await asyncio.wait_for(task, LIMIT_S)
+
+    assert (run.state, run.error_code) == ("failed", "conflict")
+    assert await bench.sources() == {}
+    with pytest.raises(SourceBusy):
+        await sleeper.begin(ENTRY)
 
 
 async def test_the_next_run_is_due_about_an_interval_later(bench: Bench) -> None:

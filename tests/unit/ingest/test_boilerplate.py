@@ -51,8 +51,7 @@ def test_asides_go_only_beside_the_content(frame: str) -> None:
     ],
 )  # fmt: skip
 def test_content_stays(text: str) -> None:
-
-          """Names on what holds the content, anchors, what is never closed, and pages that are nothing but frame."""
+    """Names on what holds the content, anchors, what is never closed, pages that are nothing but frame."""
     assert "Kept" in without_boilerplate(text)
 
 

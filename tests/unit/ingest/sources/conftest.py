@@ -37,12 +37,19 @@ class StoreIntake:
         self.removed: list[DocumentId] = []
         self.failing: RagstoneError | None = None
         self.on_submit: Callable[[], None] | None = None
+        self.on_stored: Callable[[], None] | None = None
 
     async def submit(self, request: IngestRequest) -> Written:
         """Store it, or move the document that it names."""
-        self.submitted.append(request)
         if self.on_submit is not None:
             self.on_submit()
+        written = await self._store(request)
+        if self.on_stored is not None:
+            self.on_stored()
+        return written
+
+    async def _store(self, request: IngestRequest) -> Written:
+        self.submitted.append(request)
         if self.failing is not None:
             raise self.failing
         text = request.file.content.decode()

@@ -208,16 +208,22 @@ async def test_a_document_of_two_sources_stays_while_one_has_it(bench: Bench) ->
 
 
 @pytest.mark.parametrize("finds_moves", [True, False])
-async def test_a_sync_cut_off_anywhere_is_taken_up_by_the_next(bench: Bench, finds_moves: bool) -> None:
-    """Cancelled after each number of submissions; then items vanish; nothing is left without an owner."""
+@pytest.mark.parametrize("moment", ["on_submit", "on_stored"])
+async def test_a_sync_cut_off_anywhere_is_taken_up_by_the_next(
+    bench: Bench, finds_moves: bool, moment: str
+) -> None:
+    """Cancelled before a document is stored, and after, when its row is not yet; then items vanish.
+
+    Nothing is left without an owner.
+    """
     for cut in range(1, 5):
         source = ListedSource({f"{cut}-{n}": f"text {cut} {n}" for n in range(4)}, finds_moves=finds_moves)
         task = asyncio.create_task(bench.sync(source))
-        bench.intake.on_submit = _cancelling(task, cut)
+        setattr(bench.intake, moment, _cancelling(task, cut))
         (outcome,) = await asyncio.gather(task, return_exceptions=True)
         assert isinstance(outcome, asyncio.CancelledError)
 
-        bench.intake.on_submit = None
+        setattr(bench.intake, moment, None)
         source.texts = {f"{cut}-3": f"text {cut} 3"}
         await bench.sync(source)
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from anyio import to_thread
 from tests.unit.ingest.sources.conftest import Bench
 
 from ragstone.ingest.sources.folder import FolderOptions, FolderSource
@@ -44,8 +45,10 @@ class Followed:
 
 
 @asynccontextmanager
-async def followed(bench: Bench, root: Path, limits: WatchLimits) -> AsyncIterator[Followed]:
-    """Follow a folder until the end of the block."""
+async def followed(
+    bench: Bench, root: Path, limits: WatchLimits, late: Path | None = None
+) -> AsyncIterator[Followed]:
+    """Follow a folder until the end of the block; `late` is written at the end of the first look."""
     folder = Followed(bench, root)
 
     async def look() -> None:
@@ -53,6 +56,8 @@ async def followed(bench: Bench, root: Path, limits: WatchLimits) -> AsyncIterat
             await folder.look()
         except Exception:  # noqa: BLE001 (as the service does: the next change tries again)
             return
+        if late is not None and folder.looks == 1:
+            await to_thread.run_sync(late.write_text, "late")
 
     task = asyncio.create_task(follow(root, look, limits))
     try:
@@ -82,6 +87,15 @@ async def test_create_change_rename_and_delete_are_followed(
         await folder.until({"s/c.md"})
 
     assert after["s/c.md"] == before["s/sub/b.md"]
+
+
+async def test_a_change_before_the_watch_is_set_is_not_lost(bench: Bench, tmp_path: Path) -> None:
+    """Written after the first look has listed the folder, before anything could tell of it."""
+    root = tmp_path / "watched"
+    root.mkdir()
+    (root / "a.md").write_text("one")
+    async with followed(bench, root, WatchLimits(0.05, 3600), late=root / "b.md") as folder:
+        await folder.until({"s/a.md", "s/b.md"})
 
 
 async def test_a_rescan_sees_what_no_notice_told(bench: Bench, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ DONE: Mapping[str, str] = MappingProxyType(
         "GEN-04": "Citations carry document, page, section and a span that resolves in the stored text.",
         "ING-01": "Plain text, Markdown and reStructuredText are taken in.",
         "ING-03": "Source code is split on syntax, its language kept and filtered on.",
+        "ING-02": "HTML is taken in without navigation, cookie bars, asides and footers.",
         "ING-05": "PDF: text, headings, tables as Markdown, page numbers.",
         "ING-06": "DOCX, PPTX, XLSX, ODS, EPUB, EML and MSG are taken in, attachments and notes included.",
         "ING-07": "CSV and tables: each row is kept with its header.",
@@ -31,6 +32,11 @@ DONE: Mapping[str, str] = MappingProxyType(
         "ING-10": "Uploads: many files at once, sizes and types checked, the type sniffed from the content.",
         "ING-11": "Inline text with metadata is added over the API and searchable when the call returns.",
         "ING-17": "Uploads are durable jobs: they outlive kill -9, can be followed, cancelled, retried.",
+        "ING-12": "A folder of the server below an allowed root, recursive, with globs and .gitignore.",
+        "ING-13": "A page or a site is fetched: depth, caps, robots.txt, limits; private addresses never.",
+        "ING-14": "A git repository: one commit deep, only the wanted files, and only new ones again.",
+        "ING-15": "Sources are named in a catalogue; they are listed, and synced by hand or on a schedule.",
+        "ING-16": "A watched folder: create, change, rename, delete are followed, by notice or by polling.",
         "ING-18": "The same bytes twice are one document, a re-upload replaces, a delete never blocks one.",
         "ING-19": "An edit embeds only the chunks whose text changed.",
         "ING-20": "Title and metadata are edited without embedding anything.",
@@ -43,6 +49,7 @@ DONE: Mapping[str, str] = MappingProxyType(
         "RET-04": "Hybrid by default; fusion by scores or by reciprocal ranks (k = 60), weights per query.",
         "RET-07": "Metadata filters hold in both legs.",
         "RET-08": "Several collections are searched at once.",
+        "SEC-06": "Sizes, paths and addresses are checked: no traversal, no request to private addresses.",
         "SEC-09": "The server listens on loopback only, as there are no secrets yet that could guard more.",
     }
 )

@@ -126,6 +126,43 @@ class IngestSettings(Section):
     keep_jobs_s: float = Field(
         604_800.0, ge=0, description="Seconds that jobs at their end are kept to look at."
     )
+    allowed_roots: tuple[Path, ...] = Field(
+        (), description="Folders that the server may read documents from; none when empty."
+    )
+
+
+class SourcesSettings(Section):
+    """Sources of documents: folders, sites, repositories."""
+
+    catalogue: Path | None = Field(
+        None, description="The file that names the sources; HOME/sources.toml when unset."
+    )
+    max_vanished_share: float = Field(
+        0.3, ge=0, le=1, description="Share of a source's documents that one sync may remove without force."
+    )
+    always_removed: int = Field(
+        5, ge=0, description="So many vanished documents are removed whatever their share."
+    )
+    fetch_timeout_s: float = Field(30.0, gt=0, le=600, description="Time one page gets, redirects included.")
+    max_redirects: int = Field(5, ge=0, le=20, description="Redirects followed, each one checked.")
+    user_agent: str = Field(
+        "ragstone",
+        pattern=r"^[\x21-\x7e][\x20-\x7e]*$",
+        description="What pages and robots.txt are asked as.",
+    )
+    crawl_delay_s: float = Field(0.5, ge=0, le=60, description="Pause between two pages of one site.")
+    crawl_max_bytes: int = Field(500 * 2**20, ge=1, description="Bytes that one crawl may fetch.")
+    git_timeout_s: float = Field(300.0, gt=0, description="Time one git command gets.")
+    git_max_bytes: int = Field(2 * 2**30, ge=2**20, description="Largest pack that git may receive.")
+    watch_debounce_s: float = Field(
+        1.0, gt=0, le=60, description="Quiet time after which changes in a watched folder are looked at."
+    )
+    watch_polling: bool = Field(
+        False, description="Poll watched folders; for network mounts, which tell of no changes."
+    )
+    watch_rescan_s: float = Field(
+        900.0, gt=0, description="A watched folder is gone through whole at least this often."
+    )
 
 
 class SearchSettings(Section):
@@ -186,6 +223,15 @@ class SecuritySettings(Section):
     allowed_hosts: tuple[str, ...] = Field(
         (), description="Host header values accepted besides the loopback names."
     )
+    fetch_allowed_networks: tuple[str, ...] = Field(
+        (), description="Private networks that pages may be fetched from, such as 10.1.0.0/16."
+    )
+    fetch_allowed_hosts: tuple[str, ...] = Field(
+        (), description="Host names that pages may be fetched from at whatever address they have."
+    )
+    fetch_allowed_ports: tuple[int, ...] = Field(
+        (80, 443), description="Ports that pages may be fetched from."
+    )
 
 
 class Settings(Section):
@@ -197,12 +243,16 @@ class Settings(Section):
     models: ModelsSettings = ModelsSettings()
     generator: GeneratorSettings = GeneratorSettings()
     ingest: IngestSettings = IngestSettings()
+    sources: SourcesSettings = SourcesSettings()
     search: SearchSettings = SearchSettings()
     answer: AnswerSettings = AnswerSettings()
     cache: CacheSettings = CacheSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     limits: LimitsSettings = LimitsSettings()
     security: SecuritySettings = SecuritySettings()
+
+
+_DEFAULTS = Settings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +372,9 @@ def _from_environment(environ: Mapping[str, str]) -> Layer:
 
 
 def _listed(name: str, value: str) -> object:
-    if name == "security.allowed_hosts":
+    """A list is written with commas in a variable."""
+    section, _, key = name.partition(".")
+    if isinstance(getattr(getattr(_DEFAULTS, section, None), key, None), tuple):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
 

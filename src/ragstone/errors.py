@@ -9,7 +9,8 @@
     │   ├── CollectionNotFound          collection_not_found
     │   ├── ChunkNotFound               chunk_not_found
     │   ├── JobNotFound                 job_not_found
-    │   └── PathNotFound                path_not_found
+    │   ├── PathNotFound                path_not_found
+    │   └── SourceNotFound              source_not_found
     ├── DocumentRejected                document_rejected      this document cannot be taken in
     │   ├── InvalidFileType             invalid_file_type
     │   ├── FileTooLarge                file_too_large
@@ -19,8 +20,11 @@
     │   └── ParserLimitExceeded         parser_limit_exceeded
     ├── Conflict                        conflict
     │   ├── ModelMismatch               model_mismatch
-    │   └── HomeMismatch                home_mismatch
+    │   ├── HomeMismatch                home_mismatch
+    │   ├── SourceBusy                  source_busy            retryable
+    │   └── TooManyVanished             too_many_vanished
     ├── Refused                         refused                allowed by nobody here
+    │   └── FetchRefused                fetch_refused
     ├── NotReady                        not_ready              an extra or a part is missing
     ├── DeadlineExceeded                deadline_exceeded      retryable
     ├── Overloaded                      overloaded             retryable
@@ -29,7 +33,9 @@
         ├── StoreFailed                 store_failed
         ├── IndexFailed                 index_failed
         ├── EmbeddingFailed             embedding_failed
-        └── GeneratorFailed             generator_failed
+        ├── GeneratorFailed             generator_failed
+        ├── FetchFailed                 fetch_failed
+        └── SourceFailed                source_failed
 
 A message holds the offending value and the fix. A code is stable: clients may switch on it.
 HTTP statuses, exit codes and JSON-RPC numbers are the doors' business.
@@ -125,6 +131,16 @@ class PathNotFound(NotFound):
     code = "path_not_found"
 
 
+class SourceNotFound(NotFound):
+    """The catalogue has no source of this name."""
+
+    code = "source_not_found"
+
+    def __init__(self, name: str, known: tuple[str, ...] = ()) -> None:
+        there = f"there are: {', '.join(known)}" if known else "it is empty"
+        super().__init__(f"The catalogue names no source {name!r}; {there}.", source=name)
+
+
 class DocumentRejected(RagstoneError):
     """The document cannot be taken in; the documents next to it can."""
 
@@ -185,10 +201,29 @@ class HomeMismatch(Conflict):
     code = "home_mismatch"
 
 
+class SourceBusy(Conflict):
+    """The source is being synced already, here or by another process."""
+
+    code = "source_busy"
+    retryable = True
+
+
+class TooManyVanished(Conflict):
+    """So many documents of a source are gone at once that none was removed."""
+
+    code = "too_many_vanished"
+
+
 class Refused(RagstoneError):
     """The operation is not allowed in this configuration."""
 
     code = "refused"
+
+
+class FetchRefused(Refused):
+    """The address is not one that this server fetches from."""
+
+    code = "fetch_refused"
 
 
 class NotReady(RagstoneError):
@@ -246,6 +281,22 @@ class GeneratorFailed(DependencyFailed):
     """The language model failed, was unreachable or spoke garbage."""
 
     code = "generator_failed"
+
+
+class FetchFailed(DependencyFailed):
+    """A page could not be fetched."""
+
+    code = "fetch_failed"
+
+    def __init__(self, message: str, *, retryable: bool = True) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+
+
+class SourceFailed(DependencyFailed):
+    """A source of documents could not be listed."""
+
+    code = "source_failed"
 
 
 def error_of(code: str, message: str) -> RagstoneError:

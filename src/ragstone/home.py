@@ -44,6 +44,16 @@ class Home:
         return self.folder / "index"
 
     @property
+    def catalogue(self) -> Path:
+        """Names the sources of documents."""
+        return self.folder / "sources.toml"
+
+    @property
+    def clones(self) -> Path:
+        """Copies of git repositories; may be deleted, they are fetched again."""
+        return self.folder / "clones"
+
+    @property
     def server_card(self) -> Path:
         """Address and process of the running server."""
         return self.folder / "server.json"

@@ -24,6 +24,9 @@ from ragstone.ingest.limits import ParsingLimits
 from ragstone.ingest.parse import build_parser
 from ragstone.ingest.pipeline import IngestPipeline
 from ragstone.ingest.queue import JobQueue
+from ragstone.ingest.sources.open import SourceLimits, SourceOpener
+from ragstone.ingest.sources.runs import SyncRunner
+from ragstone.ingest.sources.sync import SyncLimits
 from ragstone.ingest.upkeep import WorkerParts
 from ragstone.ingest.worker import JobWorker
 from ragstone.ingest.write import Writer
@@ -33,6 +36,8 @@ from ragstone.models.embedding_cache import CachingEmbedder
 from ragstone.models.hardware import usable_cores
 from ragstone.models.local import LocalModelOptions, open_local_embedder
 from ragstone.models.unavailable import UnavailableEmbedder
+from ragstone.net.fetch import Fetcher, FetchLimits
+from ragstone.net.guard import AddressGuard, FetchRules, SystemResolver
 from ragstone.operate.check import Checker
 from ragstone.operate.health import Health
 from ragstone.search.pipeline import SearchPipeline
@@ -40,8 +45,10 @@ from ragstone.service.answers import AnswerService
 from ragstone.service.chunks import ChunkService
 from ragstone.service.collections import CollectionService
 from ragstone.service.documents import DocumentService
+from ragstone.service.intake import JobIntake
 from ragstone.service.jobs import JobService
 from ragstone.service.search import SearchService
+from ragstone.service.sources import SourceParts, SourceService
 from ragstone.store.blobs import Blobs
 from ragstone.store.database import Database, open_database
 from ragstone.store.incoming import Incoming
@@ -67,6 +74,7 @@ class Engine:
     chunks: ChunkService
     jobs: JobService
     worker: JobWorker
+    sources: SourceService
     search: SearchService
     answers: AnswerService
     checker: Checker
@@ -119,14 +127,17 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
         stack.callback(incoming.close)
         worker = JobWorker(parts, settings.ingest)
         stack.push_async_callback(worker.aclose, SHUTDOWN_GRACE_S)
+        jobs = JobService(parts, worker, JobQueue(parts, incoming, settings.ingest), follower)
+        sources = _build_sources(stack, settings, home, parts, JobIntake(documents, jobs, worker))
         engine = Engine(
             settings=settings,
             home=home,
             documents=documents,
             collections=CollectionService(database, writer, ingest, documents),
             chunks=ChunkService(database, ingest.preparation, metrics),
-            jobs=JobService(parts, worker, JobQueue(parts, incoming, settings.ingest), follower),
+            jobs=jobs,
             worker=worker,
+            sources=sources,
             search=SearchService(search, settings.search, metrics),
             answers=AnswerService(answer, settings.answer, metrics),
             checker=Checker(database, follower, writer, embedder, blobs),
@@ -210,6 +221,49 @@ def _build_generator(settings: Settings) -> Generator | None:
             configured.timeout_s,
         )
     )
+
+
+def _build_fetcher(stack: AsyncExitStack, settings: Settings) -> Fetcher:
+    configured = settings.sources
+    limits = FetchLimits(
+        max_bytes=settings.ingest.max_file_bytes,
+        timeout_s=configured.fetch_timeout_s,
+        max_redirects=configured.max_redirects,
+        user_agent=configured.user_agent,
+    )
+    fetcher = Fetcher(AddressGuard(SystemResolver(), FetchRules.from_settings(settings.security)), limits)
+    stack.push_async_callback(fetcher.aclose)
+    return fetcher
+
+
+def _build_sources(
+    stack: AsyncExitStack, settings: Settings, home: Home, parts: WorkerParts, intake: JobIntake
+) -> SourceService:
+    fetcher = _build_fetcher(stack, settings)
+    configured, ingest = settings.sources, settings.ingest
+    limits = SourceLimits(
+        max_file_bytes=ingest.max_file_bytes,
+        allowed_roots=ingest.allowed_roots,
+        user_agent=configured.user_agent,
+        crawl_delay_s=configured.crawl_delay_s,
+        crawl_max_bytes=configured.crawl_max_bytes,
+        git_timeout_s=configured.git_timeout_s,
+        git_max_bytes=configured.git_max_bytes,
+    )
+    sync_limits = SyncLimits(ingest.concurrency, configured.max_vanished_share, configured.always_removed)
+    sources = SourceService(
+        SourceParts(
+            database=parts.database,
+            intake=intake,
+            fetcher=fetcher,
+            opener=SourceOpener(fetcher, home.clones, limits),
+            runner=SyncRunner(parts.database, intake, sync_limits, parts.metrics),
+            catalogue=configured.catalogue or home.catalogue,
+            settings=settings,
+        )
+    )
+    stack.push_async_callback(sources.aclose)
+    return sources
 
 
 def _parsing_limits(settings: Settings) -> ParsingLimits:

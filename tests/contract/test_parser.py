@@ -107,6 +107,23 @@ async def test_a_web_page_loses_its_boilerplate(parser: SandboxedParser) -> None
 
 
 @pytest.mark.anyio
+async def test_a_page_built_to_mislead_keeps_its_content_alone(parser: SandboxedParser) -> None:
+    """Names on the body, banners by vendors, hidden dialogs: the same for every parser."""
+    parsed = await _parse(parser, small_files.FRAMED_HTML, "hours.html")
+
+    for content in (
+        "Opening hours",
+        "By the librarian",
+        "opens at nine",
+        "butter",
+        "9-17",
+        "closed on holidays",
+    ):
+        assert content in parsed.text
+    assert "FRAME" not in parsed.text
+
+
+@pytest.mark.anyio
 async def test_mail_has_its_subject_as_title_and_its_attachment_as_a_section(parser: SandboxedParser) -> None:
     """A reader finds the body and the attached text."""
     parsed = await _parse(parser, small_files.EML, "report.eml")

@@ -52,10 +52,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_every_route_is_listed() -> None:
     """docs/http.md names each route of the application."""
-    from ragstone.entrypoints.http import chunks, documents, jobs, questions, status
+    from ragstone.entrypoints.http import chunks, documents, jobs, questions, sources, status
 
     page = (ROOT / "docs/http.md").read_text("utf-8")
-    modules = (chunks, documents, jobs, questions, status)
+    modules = (chunks, documents, jobs, questions, sources, status)
     routes = [route for module in modules for route in module.router.routes]
     paths = {str(getattr(route, "path", "")) for route in routes}
 

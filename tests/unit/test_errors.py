@@ -10,7 +10,7 @@ from ragstone import errors
 from ragstone.errors import ChunkNotFound, CollectionNotFound, DocumentNotFound, JobNotFound, RagstoneError
 
 LINE = re.compile(r"^ {4}((?:[│ ] {3})*(?:[├└]── )?)(\w+) +(\w+)(?:  .*)?$", re.MULTILINE)
-RETRYABLE = {"deadline_exceeded", "overloaded", "dependency_failed"}
+RETRYABLE = {"deadline_exceeded", "overloaded", "dependency_failed", "source_busy"}
 """Branches that the picture calls retryable."""
 
 

@@ -38,6 +38,8 @@ from ragstone.types import (
 
 if TYPE_CHECKING:
     from ragstone.answer.events import AnswerEvent
+    from ragstone.service.sources import SourceStatus
+    from ragstone.store.sources import SourceRun
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -208,6 +210,39 @@ class AsyncRagstone:
         file = await anyio.to_thread.run_sync(read, found, self.engine.settings.ingest.max_file_bytes)
         spec = read_chunking(self.engine.settings, chunking, chunk_tokens, chunk_overlap)
         return await self.engine.chunks.preview(file, spec, Deadline.never())
+
+    async def add_url(
+        self,
+        url: str,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        metadata: Mapping[str, JsonValue] | None = None,
+    ) -> Written:
+        """Fetch a page and add it, or replace it.
+
+        Raises:
+            FetchRefused: the address is not public and no setting allows it.
+            FetchFailed: it does not answer with a page.
+        """
+        given = None if metadata is None else read_metadata(metadata, self.engine.settings)
+        return await self.engine.sources.fetch(url, collection=collection, metadata=given)
+
+    async def sources(self) -> list[SourceStatus]:
+        """The sources of the catalogue, each with its newest sync.
+
+        Raises:
+            InvalidSetting: the catalogue cannot be read.
+        """
+        return await self.engine.sources.list()
+
+    async def sync(self, name: str, *, is_forced: bool = False) -> SourceRun:
+        """Bring the documents of a source up to date; what could not be done is in the result.
+
+        Raises:
+            SourceNotFound: the catalogue does not name it.
+            SourceBusy: it is being synced already.
+        """
+        return await self.engine.sources.sync(name, is_forced=is_forced)
 
     async def documents(self, collection: str | None = None) -> list[Document]:
         """Every document, oldest first.

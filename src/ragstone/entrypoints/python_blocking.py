@@ -30,6 +30,9 @@ from ragstone.types import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ragstone.service.sources import SourceStatus
+    from ragstone.store.sources import SourceRun
+
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -152,6 +155,24 @@ class Ragstone:
             chunk_overlap=chunk_overlap,
         )
         return self._call(previewed, path)
+
+    def add_url(
+        self,
+        url: str,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        metadata: Mapping[str, JsonValue] | None = None,
+    ) -> Written:
+        """See `AsyncRagstone.add_url`."""
+        return self._call(partial(self._inner.add_url, collection=collection, metadata=metadata), url)
+
+    def sources(self) -> list[SourceStatus]:
+        """See `AsyncRagstone.sources`."""
+        return self._call(self._inner.sources)
+
+    def sync(self, name: str, *, is_forced: bool = False) -> SourceRun:
+        """See `AsyncRagstone.sync`."""
+        return self._call(partial(self._inner.sync, is_forced=is_forced), name)
 
     def documents(self, collection: str | None = None) -> list[Document]:
         """See `AsyncRagstone.documents`."""

@@ -9,11 +9,14 @@ from ragstone.answer.events import AnswerEvent, Checked, Cited, Delta, Failed, F
 from ragstone.errors import RagstoneError
 from ragstone.ingest.explain_job import explain
 from ragstone.ingest.queue import Accepted
+from ragstone.ingest.sources.single import ImportedFile
 from ragstone.operate.check import CheckReport
 from ragstone.operate.health import HealthReport
 from ragstone.service.jobs import JobPage
 from ragstone.service.pages import DocumentPage
+from ragstone.service.sources import SourceStatus
 from ragstone.store.job_rows import Job, JobAttempt
+from ragstone.store.sources import SourceRun
 from ragstone.types import (
     Answer,
     ChunkingSpec,
@@ -365,6 +368,53 @@ def check(report: CheckReport) -> Wire:
             for problem in report.problems
         ],
     }
+
+
+def source(found: SourceStatus) -> Wire:
+    """A source of the catalogue, what is stored of it, its newest runs."""
+    entry = found.entry
+    return {
+        "name": entry.name,
+        "kind": entry.kind,
+        "location": entry.location,
+        "collection": entry.collection,
+        "metadata": dict(entry.metadata),
+        "schedule_s": entry.schedule,
+        "is_running": found.state.is_running,
+        "next_run_at": found.state.next_run_at,
+        "document_count": found.state.document_count,
+        "failed_count": found.state.failed_count,
+        "runs": [source_run(run) for run in found.runs],
+    }
+
+
+def source_run(found: SourceRun) -> Wire:
+    """How a sync went."""
+    error = None
+    if found.error_code is not None:
+        error = {"code": found.error_code, "message": found.error_message}
+    return {
+        "id": found.id,
+        "source": found.source_name,
+        "state": found.state,
+        "counts": dict(found.counts),
+        "failures": [dict(failure) for failure in found.failures],
+        "note": found.note,
+        "error": error,
+        "started_at": found.started_at or None,
+        "finished_at": found.finished_at,
+    }
+
+
+def imported(results: Sequence[ImportedFile]) -> Wire:
+    """What became of each file of an import."""
+    return {"results": [{"path": result.path, **_outcome(result)} for result in results]}
+
+
+def _outcome(result: ImportedFile) -> Wire:
+    if isinstance(result.outcome, RagstoneError):
+        return {"status": "failed", "error": error(result.outcome)}
+    return written(result.outcome)
 
 
 def error(failure: RagstoneError) -> Wire:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+from ragstone.ingest.boilerplate import without_boilerplate
 from ragstone.ingest.table import markdown_table
 
-_SKIPPED = frozenset({"script", "style", "nav", "footer", "aside", "noscript", "template", "button", "svg"})
+_SKIPPED = frozenset({"script", "style", "noscript", "template", "svg"})
 _BLOCKS = frozenset(
     "p div section article main ul ol table blockquote header figure dl dt dd li pre".split()  # noqa: SIM905
 )
 _HEADINGS = {f"h{level}": "#" * level + " " for level in range(1, 7)}
-_BOILERPLATE_WORDS = ("cookie", "consent", "breadcrumb", "sidebar")
 _VOID = frozenset("br img hr input meta link area base col embed source wbr".split())  # noqa: SIM905
 
 
 def html_to_markdown(html: str) -> tuple[str | None, str]:
     """The title and the body as Markdown."""
     reader = _Reader()
-    reader.feed(html)
+    reader.feed(without_boilerplate(html))
     reader.close()
     reader.end_block()
     return " ".join(reader.title.split()) or None, "\n\n".join(reader.blocks)
@@ -39,7 +39,8 @@ class _Reader(HTMLParser):
         self._rows: list[list[str]] | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if self._skipped or tag in _SKIPPED or _is_boilerplate(attrs):
+        del attrs
+        if self._skipped or tag in _SKIPPED:
             if tag not in _VOID:
                 self._skipped.append(tag)
         elif tag == "title":
@@ -94,11 +95,3 @@ class _Reader(HTMLParser):
         self._rows = None
         if filled := [row for row in rows if any(row)]:
             self.blocks.append(markdown_table(filled))
-
-
-def _is_boilerplate(attrs: list[tuple[str, str | None]]) -> bool:
-    named = " ".join(value or "" for key, value in attrs if key in ("class", "id")).lower()
-    roles = {value for key, value in attrs if key == "role"}
-    return any(word in named for word in _BOILERPLATE_WORDS) or bool(
-        roles & {"navigation", "banner", "contentinfo", "search"}
-    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,13 +38,17 @@ class _Ignored:
 
 
 def walk(
-    paths: Iterable[Path | str], include: Sequence[str] = (), exclude: Sequence[str] = ()
+    paths: Iterable[Path | str],
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    on_unreadable: Callable[[Path], object] = str,
 ) -> Iterator[FoundFile]:
     """The files that `paths` name, folders recursively, in sorted order, each file once.
 
     `include` and `exclude` are globs in .gitignore's grammar over the name relative to the path given; a
     file named itself is always found. Hidden files and folders, `node_modules`, `__pycache__` and what a
     `.gitignore` within the walk names are left out. Links are followed within a folder, never out of it.
+    A folder that may not be read is passed over, and told to `on_unreadable`.
 
     Raises:
         PathNotFound: a path does not exist; before any file is yielded.
@@ -54,7 +58,7 @@ def walk(
         if not root.exists():
             raise PathNotFound(f"There is no file or folder {str(root)!r}.", path=str(root))
     wanted = GitIgnoreSpec.from_lines(include) if include else None
-    walker = _Walker(wanted, GitIgnoreSpec.from_lines(exclude))
+    walker = _Walker(wanted, GitIgnoreSpec.from_lines(exclude), on_unreadable)
     for root in roots:
         yield from walker.files(root)
 
@@ -84,9 +88,12 @@ def read(found: FoundFile, max_file_bytes: int) -> RawFile:
 class _Walker:
     """One walk: its globs, and what it has been to."""
 
-    def __init__(self, include: GitIgnoreSpec | None, exclude: GitIgnoreSpec) -> None:
+    def __init__(
+        self, include: GitIgnoreSpec | None, exclude: GitIgnoreSpec, on_unreadable: Callable[[Path], object]
+    ) -> None:
         self._include = include
         self._exclude = exclude
+        self._on_unreadable = on_unreadable
         self._seen: set[Path] = set()
 
     def files(self, root: Path) -> Iterator[FoundFile]:
@@ -98,7 +105,7 @@ class _Walker:
 
     def _within(self, root: Path, folder: Path, ignored: tuple[_Ignored, ...]) -> Iterator[FoundFile]:
         ignored = (*ignored, *_ignore_rules(folder))
-        for entry in _entries(folder):
+        for entry in self._entries(folder):
             name = entry.relative_to(root).as_posix()
             if self._is_left_out(entry, name, ignored) or _leads_outside(entry, root):
                 continue
@@ -115,6 +122,13 @@ class _Walker:
         return self._exclude.match_file(name + suffix) or any(
             rules.spec.match_file(entry.relative_to(rules.folder).as_posix() + suffix) for rules in ignored
         )
+
+    def _entries(self, folder: Path) -> list[Path]:
+        try:
+            return sorted(folder.iterdir())
+        except OSError:  # no permission, or gone since its parent was listed
+            self._on_unreadable(folder)
+            return []
 
     def _is_wanted(self, name: str) -> bool:
         return self._include is None or self._include.match_file(name)
@@ -134,13 +148,6 @@ def _readable(name: str) -> str:
 
 def _leads_outside(entry: Path, root: Path) -> bool:
     return entry.is_symlink() and not entry.resolve().is_relative_to(root.resolve())
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except PermissionError:
-        return []
 
 
 def _ignore_rules(folder: Path) -> tuple[_Ignored, ...]:

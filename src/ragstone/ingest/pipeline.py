@@ -14,6 +14,7 @@ from ragstone.config import IngestSettings
 from ragstone.errors import Conflict, DocumentNotFound
 from ragstone.ingest.assemble import assemble
 from ragstone.ingest.checkpoint import Checkpoint
+from ragstone.ingest.edit import edit_of, require_free_source
 from ragstone.ingest.job_payload import result_of
 from ragstone.ingest.originals import drop_unused_original
 from ragstone.ingest.prepare import Preparation, Prepared, Run, default_chunking
@@ -139,14 +140,14 @@ class IngestPipeline:
             _, old = await self._locate(change.connection, request, content_sha256)
             if old is None or old.content_sha256 != content_sha256:
                 return None
-            title = request.title if request.title is not None else old.title
-            metadata = {**old.metadata, **(request.metadata or {})}
-            is_same = title == old.title and metadata == dict(old.metadata)
-            status: Literal["unchanged", "updated"] = "unchanged" if is_same else "updated"
+            edit = edit_of(request, old)
+            if edit.source is not None:
+                await require_free_source(change.connection, old, edit.source)
+            status: Literal["unchanged", "updated"] = "unchanged" if edit.is_empty else "updated"
             written = Written(status, old.id, old.version, old.chunk_count, old.collection, 0)
             await _finish(change.connection, request, written)
-            if not is_same:
-                await edit_document(change.connection, old.key, title, metadata)
+            if not edit.is_empty:
+                await edit_document(change.connection, old.key, edit.title, edit.metadata, edit.source)
                 change.touch(old.collection_id, [old.key])
         return replace(written, corpus_version=change.version or await self._database.corpus_version())
 

@@ -72,6 +72,11 @@ class JobWorker:
         self._waiting: dict[JobId, asyncio.Future[Written | None]] = {}
 
     @property
+    def has_places(self) -> bool:
+        """Whether jobs that are queued here are worked on here."""
+        return self._places > 0
+
+    @property
     def is_idle(self) -> bool:
         """Whether no job is in its hands."""
         return not self._held

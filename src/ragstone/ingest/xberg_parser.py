@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ragstone.errors import DocumentRejected, EmptyDocument, ParserLimitExceeded
+from ragstone.ingest.boilerplate import without_boilerplate
 from ragstone.ingest.extraction import Extraction, PageUnit, ParseRequest
 from ragstone.ingest.markdown_text import unescaped, without_link_targets
 from ragstone.ingest.normalise import decode
@@ -38,16 +39,9 @@ _UNIT_BY_MEDIA_TYPE: Mapping[str, PageUnit] = {
     "application/vnd.ms-excel": "sheet",
     "application/vnd.oasis.opendocument.spreadsheet": "sheet",
 }
-_BOILERPLATE = (
-    "nav", "footer", "aside", "noscript", "template", "button", "[hidden]",
-    "[role=navigation]", "[role=banner]", "[role=contentinfo]", "[role=search]", "[role=menu]",
-    "[class*=cookie]", "[id*=cookie]", "[class*=consent]", "[id*=consent]",
-    "[class*=dropdown]", "[class*=sidebar]", "[class*=breadcrumb]", "[class*=noprint]",
-    "[class*=editsection]",
-)  # fmt: skip
 _HTML_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset=["']?([\w.:-]{1,40})""", re.IGNORECASE)
 _HTML_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{1,1000})", re.IGNORECASE)
-_HEAD_BYTES = 65_536
+_HEAD_CHARS = 65_536
 _TEXT_LAYER_MIN_CHARS = 8
 """A page with fewer visible characters has no text layer worth the name (a stamp, a page number)."""
 _LISTED_PAGES = 10
@@ -74,9 +68,6 @@ def extract_with_xberg(request: ParseRequest, on_progress: Progress) -> Extracti
     marker = uuid.uuid4().hex  # random: a document must not be able to write its own page breaks
     document = _extracted(request, _config(request, marker, is_ocr=is_image))
     texts = _texts(document, request, marker)
-    if request.media_type == _HTML and not texts[0].strip():
-        document = _extracted(request, _config(request, marker, keeps_boilerplate=True))
-        texts = _texts(document, request, marker)
     told = (w for w in document.processing_warnings if w.source not in _UNTOLD_WARNINGS)
     warnings = [f"{warning.source}: {warning.message}" for warning in told]
     if request.media_type == _PDF:
@@ -104,7 +95,7 @@ def _page_count(request: ParseRequest) -> int:
 def _extracted(request: ParseRequest, config: ExtractionConfig) -> ExtractedDocument:
     import xberg
 
-    content = _as_utf8(request.content) if request.media_type == _HTML else request.content
+    content = _page(request.content) if request.media_type == _HTML else request.content
     source = xberg.ExtractInput(
         kind="bytes", bytes=content, filename=request.name, mime_type=request.media_type
     )
@@ -117,15 +108,17 @@ def _extracted(request: ParseRequest, config: ExtractionConfig) -> ExtractedDocu
     return result.results[0]
 
 
-def _as_utf8(content: bytes) -> bytes:
+def _page(content: bytes) -> bytes:
+    """A page without its boilerplate, in UTF-8 and marked so."""
+    return b"\xef\xbb\xbf" + without_boilerplate(_html_text(content)).encode("utf-8", "replace")
+
+
+def _html_text(content: bytes) -> str:
     declared = _HTML_CHARSET.search(content[:4096])
-    decoded = decode(content, declared[1].decode("ascii") if declared else None)
-    return b"\xef\xbb\xbf" + decoded.text.encode("utf-8", "replace")
+    return decode(content, declared[1].decode("ascii") if declared else None).text
 
 
-def _config(
-    request: ParseRequest, marker: str, *, is_ocr: bool = False, keeps_boilerplate: bool = False
-) -> ExtractionConfig:
+def _config(request: ParseRequest, marker: str, *, is_ocr: bool = False) -> ExtractionConfig:
     import xberg
 
     ocr = xberg.OcrConfig(
@@ -148,13 +141,10 @@ def _config(
         ),
         postprocessor=xberg.PostProcessorConfig(enabled=False),
         html_options=xberg.ConversionOptions(
-            exclude_selectors=[] if keeps_boilerplate else list(_BOILERPLATE),
             skip_images=True,
             compact_tables=True,
             extract_metadata=False,
-            preprocessing=xberg.PreprocessingOptions(
-                enabled=not keeps_boilerplate, preset="aggressive", remove_forms=False
-            ),
+            preprocessing=xberg.PreprocessingOptions(enabled=False),
         ),
         security_limits=xberg.SecurityLimits(
             max_archive_size=request.max_unpacked_bytes,
@@ -257,7 +247,7 @@ def _listed(pages: Sequence[int]) -> str:
 def _title(document: ExtractedDocument, request: ParseRequest) -> str | None:
     metadata = document.metadata
     if request.media_type == _HTML:
-        found = _HTML_TITLE.search(_as_utf8(request.content)[:_HEAD_BYTES].decode("utf-8", "replace"))
+        found = _HTML_TITLE.search(_html_text(request.content)[:_HEAD_CHARS])
         return html.unescape(found[1]) if found else None
     if request.media_type in _MAIL:
         return metadata.subject or metadata.title

@@ -111,10 +111,16 @@ def keeps_chunks(new: NewDocument, old: StoredState | None) -> bool:
 
 
 async def edit_document(
-    connection: AsyncConnection, key: DocumentKey, title: str, metadata: Metadata
+    connection: AsyncConnection,
+    key: DocumentKey,
+    title: str,
+    metadata: Metadata,
+    source: str | None = None,
 ) -> None:
-    """Change title and metadata; text, chunks and vectors stay."""
-    values = {"title": title, "metadata": dict(metadata), "updated_at": now()}
+    """Change title, metadata and, when given, the source; text, chunks and vectors stay."""
+    values: dict[str, object] = {"title": title, "metadata": dict(metadata), "updated_at": now()}
+    if source is not None:
+        values["source"] = source
     await connection.execute(update(documents).where(documents.c.key == key).values(values))
 
 
@@ -138,6 +144,16 @@ async def find_by_source(
         connection,
         _states().where(documents.c.collection_id == collection_id, documents.c.source == source),
     )
+
+
+async def find_in_collection(
+    connection: AsyncConnection, tenant_id: TenantId, collection: str, source: str
+) -> StoredState | None:
+    """The document that a tenant's collection of this name has from `source`, if any."""
+    statement = _states().where(
+        collections.c.tenant_id == tenant_id, collections.c.name == collection, documents.c.source == source
+    )
+    return await _state(connection, statement)
 
 
 async def find_by_content(

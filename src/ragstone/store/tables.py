@@ -219,3 +219,51 @@ jobs = Table(
 """`target` names the document that a job is to make (by id, or by collection and source): jobs of one target
 run one after the other, and `replaced_version` is what the job may replace. `blob_sha256` keeps the original
 while somebody may need it."""
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("tenant_id", String(64), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("run_id", String(36)),
+    Column("lease_until", String(32)),
+    Column("next_run_at", String(32)),
+)
+"""A source of documents that was synced at least once: who syncs it now, and when it is due again."""
+
+source_items = Table(
+    "source_items",
+    metadata,
+    Column("tenant_id", String(64), primary_key=True),
+    Column("source_name", Text, primary_key=True),
+    Column("uri", Text, primary_key=True),
+    Column("collection", String(63), nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("content_sha256", String(64), nullable=False),
+    Column("entry_digest", String(64), nullable=False),
+    Column("document_id", String(36)),
+    Column("memo", JSON, nullable=False),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("updated_at", String(32), nullable=False),
+    Index("ix_source_items_document_id", "document_id"),
+)
+"""What a source held at its last sync. A row without fingerprint is work that was begun and not ended;
+`memo` is what the source wants to be told next time (validators, links)."""
+
+source_runs = Table(
+    "source_runs",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("tenant_id", String(64), nullable=False),
+    Column("source_name", Text, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("counts", JSON, nullable=False),
+    Column("failures", JSON, nullable=False),
+    Column("note", Text),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("started_at", String(32), nullable=False),
+    Column("finished_at", String(32)),
+    Index("ix_source_runs_source_name", "tenant_id", "source_name", "started_at"),
+)

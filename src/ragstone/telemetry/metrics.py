@@ -97,6 +97,7 @@ class Metrics:
             registry=self.registry,
         )
         self._declare_jobs()
+        self._declare_sources()
         self.generated_tokens = Counter(
             "ragstone_generator_tokens",
             "Tokens as the generator reports them.",
@@ -116,6 +117,17 @@ class Metrics:
         self.jobs_finished = Counter(
             "ragstone_job_attempts",
             "Attempts at jobs by what they came to: ready, failed, postponed, cancelled, handed_back.",
+            ("outcome",),
+            registry=self.registry,
+        )
+
+    def _declare_sources(self) -> None:
+        self.source_runs = Counter(
+            "ragstone_source_runs", "Syncs of sources by how they ended.", ("state",), registry=self.registry
+        )
+        self.source_items = Counter(
+            "ragstone_source_items",
+            "Documents of sources by what a sync did to them.",
             ("outcome",),
             registry=self.registry,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ def _write(folder: Path, *names: str) -> None:
         path.write_text(name)
 
 
-def _names(folder: Path, **globs: list[str]) -> list[str]:
-    return [found.name for found in walk([folder], **globs)]
+def _names(folder: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> list[str]:
+    return [found.name for found in walk([folder], include, exclude)]
 
 
 def test_a_folder_is_walked_in_order_without_what_is_hidden(tmp_path: Path) -> None:

@@ -79,6 +79,22 @@ class Backend(Protocol):
         """Take one file in."""
         ...
 
+    async def fetch(self, url: str, collection: str, metadata: Mapping[str, JsonValue]) -> Wire:
+        """Take one page in."""
+        ...
+
+    async def sources(self) -> Wire:
+        """Every source of the catalogue."""
+        ...
+
+    async def get_source(self, name: str) -> Wire:
+        """One source with its newest runs."""
+        ...
+
+    async def sync_source(self, name: str, *, is_forced: bool) -> Wire:
+        """Sync a source to its end."""
+        ...
+
     async def search(self, question: Question) -> Wire:
         """Search."""
         ...
@@ -175,6 +191,23 @@ class LocalBackend:
             is_original_kept=True,
         )
         return wire.written(await self._engine.documents.add(request, Deadline.never()))
+
+    async def fetch(self, url: str, collection: str, metadata: Mapping[str, JsonValue]) -> Wire:
+        """Take one page in."""
+        found = await self._engine.sources.fetch(url, collection=collection, metadata=metadata)
+        return wire.written(found)
+
+    async def sources(self) -> Wire:
+        """Every source of the catalogue."""
+        return {"sources": [wire.source(found) for found in await self._engine.sources.list()]}
+
+    async def get_source(self, name: str) -> Wire:
+        """One source with its newest runs."""
+        return wire.source(await self._engine.sources.get(name))
+
+    async def sync_source(self, name: str, *, is_forced: bool) -> Wire:
+        """Sync a source to its end."""
+        return wire.source_run(await self._engine.sources.sync(name, is_forced=is_forced))
 
     async def search(self, question: Question) -> Wire:
         """Search."""

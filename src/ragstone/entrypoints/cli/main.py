@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ragstone.entrypoints.cli import (
+    add,
     chunks,
     collections,
     documents,
@@ -17,6 +18,7 @@ from ragstone.entrypoints.cli import (
     operate,
     questions,
     serve,
+    sources,
 )
 from ragstone.entrypoints.cli.context import ConfigOption, Globals, HomeOption
 from ragstone.errors import InvalidRequest, NotFound, RagstoneError
@@ -42,13 +44,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(name="add")(documents.add)
+app.command(name="add")(add.add)
 app.command(name="search")(questions.search)
 app.command(name="ask")(questions.ask)
 app.add_typer(documents.app, name="docs")
 app.add_typer(chunks.app, name="chunks")
 app.add_typer(collections.app, name="collections")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(sources.app, name="sources")
 app.command(name="serve")(serve.serve)
 app.command(name="worker")(jobs.worker)
 app.command(name="mcp")(serve.mcp)

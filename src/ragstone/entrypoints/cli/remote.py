@@ -104,6 +104,30 @@ class RemoteBackend:
             error = job["error"] if isinstance(job["error"], dict) else {}
             raise ServerError(str(error.get("code")), str(error.get("message")), retryable=False)
 
+    async def fetch(self, url: str, collection: str, metadata: Mapping[str, JsonValue]) -> Wire:
+        """Take one page in."""
+        body = {"url": url, "collection": collection, "metadata": dict(metadata)}
+        return await self._call("POST", "/v1/documents/fetch", body=body)
+
+    async def sources(self) -> Wire:
+        """Every source of the catalogue."""
+        return await self._call("GET", "/v1/sources")
+
+    async def get_source(self, name: str) -> Wire:
+        """One source with its newest runs."""
+        return await self._call("GET", f"/v1/sources/{name}")
+
+    async def sync_source(self, name: str, *, is_forced: bool) -> Wire:
+        """Sync a source to its end, however long it takes."""
+        body = {"force": is_forced, "wait_s": UPLOAD_WAIT_S}
+        run = await self._call("POST", f"/v1/sources/{name}/sync", body=body)
+        while run["state"] == "running":
+            await asyncio.sleep(POLL_S)
+            runs = (await self.get_source(name))["runs"]
+            found = [one for one in runs if one["id"] == run["id"]] if isinstance(runs, list) else []
+            run = found[0] if found else run
+        return run
+
     async def search(self, question: Question) -> Wire:
         """Search."""
         return await self._call("POST", "/v1/search", body={"query": question.text, **_options(question)})

@@ -148,6 +148,46 @@ def chunk_statistics(found: Wire) -> str:
     return line + unmeasured
 
 
+def source_table(found: Wire) -> Table:
+    """Sources with their last sync."""
+    table = Table(
+        "source", "kind", "collection", "documents", "last sync", "where", box=None, header_style="bold"
+    )
+    for source in _objects(found["sources"]):
+        runs = _objects(source["runs"])
+        last = f"{runs[0]['state']} {runs[0]['started_at']}" if runs else "never"
+        cells = (source["name"], source["kind"], source["collection"], source["document_count"], last)
+        table.add_row(*(escape(str(cell)) for cell in (*cells, source["location"])))
+    return table
+
+
+def source_card(console: Console, source: Wire) -> None:
+    """A source's properties, then its newest syncs."""
+    table = Table.grid(padding=(0, 2))
+    for name, value in source.items():
+        if name != "runs":
+            table.add_row(f"[bold]{name}[/]", escape(str(value)))
+    console.print(table)
+    for run in _objects(source["runs"]):
+        console.print(f"\n[dim]{run['started_at']}[/]  {run_line(run)}")
+
+
+def run_line(run: Wire) -> str:
+    """How a sync went, with what failed below it."""
+    colour = {"done": "green", "guarded": "yellow", "failed": "red"}.get(str(run["state"]), "dim")
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(_object(run["counts"]).items()))
+    lines = [f"[{colour}]{run['state']:<8}[/] {escape(str(run['source']))}: {counts or 'nothing to do'}"]
+    if run["note"]:
+        lines.append(f"           [yellow]note[/] {escape(str(run['note']))}")
+    if run["error"]:
+        lines.append(f"           {escape(str(_object(run['error'])['message']))}")
+    lines += [
+        f"           [red]failed[/] {escape(str(failure['uri']))}: {escape(str(failure['message']))}"
+        for failure in _objects(run["failures"])
+    ]
+    return "\n".join(lines)
+
+
 def search_result(console: Console, result: Wire, *, explain: bool) -> None:
     """Hits, best first, with their place and a snippet."""
     hits = _objects(result["hits"])

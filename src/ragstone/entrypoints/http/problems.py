@@ -18,6 +18,7 @@ from ragstone.errors import (
     DeadlineExceeded,
     DependencyFailed,
     DocumentRejected,
+    FetchFailed,
     FileTooLarge,
     GeneratorFailed,
     InvalidFileType,
@@ -28,6 +29,7 @@ from ragstone.errors import (
     QueueFull,
     RagstoneError,
     Refused,
+    SourceFailed,
 )
 
 log = structlog.get_logger(__name__)
@@ -48,6 +50,8 @@ STATUSES: tuple[tuple[type[RagstoneError], HTTPStatus], ...] = (
     (Overloaded, HTTPStatus.TOO_MANY_REQUESTS),
     (DeadlineExceeded, HTTPStatus.GATEWAY_TIMEOUT),
     (GeneratorFailed, HTTPStatus.BAD_GATEWAY),
+    (FetchFailed, HTTPStatus.BAD_GATEWAY),
+    (SourceFailed, HTTPStatus.BAD_GATEWAY),
     (DependencyFailed, HTTPStatus.SERVICE_UNAVAILABLE),
     (NotReady, HTTPStatus.SERVICE_UNAVAILABLE),
 )

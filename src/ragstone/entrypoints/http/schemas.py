@@ -121,3 +121,31 @@ class PreviewText(PreviewOptions):
     """A text to cut without storing it."""
 
     text: str = Field(examples=["# Opening hours\n\nThe library opens at nine."])
+
+
+class FetchPage(RequestModel):
+    """A page to fetch and take in."""
+
+    url: str = Field(max_length=4000, examples=["https://library.example/hours"])
+    title: str | None = Field(None, max_length=1000)
+    collection: Name = "default"
+    metadata: dict[str, JsonValue] | None = Field(None, examples=[{"team": "front desk"}])
+
+
+class ImportPath(RequestModel):
+    """A file or folder of the server's machine to take in, below one of `ingest.allowed_roots`."""
+
+    path: str = Field(max_length=4000, examples=["/srv/handbook"])
+    collection: Name = "default"
+    include: list[str] = Field(default_factory=list, max_length=100, examples=[["*.md"]])
+    exclude: list[str] = Field(default_factory=list, max_length=100, examples=[["drafts/"]])
+    metadata: dict[str, JsonValue] | None = None
+
+
+class SyncSource(RequestModel):
+    """How to sync."""
+
+    force: bool = Field(False, description="Remove vanished documents however many they are.")
+    wait_s: float | None = Field(
+        None, ge=0, le=600, description="Seconds to wait before answering 202; `ingest.wait_s` when left out."
+    )

@@ -15,7 +15,7 @@ from ragstone.ingest.normalise import require_unicode
 from ragstone.ingest.request import IngestRequest
 from ragstone.store.collections import check_name, find_collections
 from ragstone.store.documents import find_by_id, find_by_source
-from ragstone.store.job_rows import queue_state
+from ragstone.store.job_rows import is_queue_full
 from ragstone.store.jobs import NewJob, create_job, queue_full, target_of
 from ragstone.types import DocumentId, JobId, JobPriority
 
@@ -52,8 +52,8 @@ class JobQueue:
             QueueFull: as many wait as may.
         """
         async with self._database.read() as connection:
-            state = await queue_state(connection)
-        if state.counts.get("queued", 0) >= self._settings.queue_max:
+            is_full = await is_queue_full(connection, self._settings.queue_max)
+        if is_full:
             raise queue_full(self._settings.queue_max)
 
     async def receive(self) -> IncomingFile:

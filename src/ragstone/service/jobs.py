@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ragstone.store.incoming import IncomingFile
 
 LOOK_S = 0.25
+LONGEST_LOOK_S = 2.0
+"""A worker of this process tells by itself; the row is for those of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,11 @@ class JobService:
             RagstoneError: why it was not taken in.
         """
         future = self._worker.expect(accepted.job_id)
+        look_s = LOOK_S
         try:
             while True:
-                done, _ = await asyncio.wait([future], timeout=min(LOOK_S, deadline.remaining_s))
+                done, _ = await asyncio.wait([future], timeout=min(look_s, deadline.remaining_s))
+                look_s = min(look_s * 1.5, LONGEST_LOOK_S)
                 if done and (written := future.result()) is not None:
                     return written
                 job = await self.get(accepted.job_id)

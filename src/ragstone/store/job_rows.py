@@ -142,10 +142,16 @@ async def list_jobs(
 
 async def queue_state(connection: AsyncConnection) -> QueueState:
     """The whole table in numbers."""
-    grouped = select(jobs.c.state, func.count(), func.min(jobs.c.created_at)).group_by(jobs.c.state)
-    rows = (await connection.execute(grouped)).all()
-    oldest = next((row[2] for row in rows if row[0] == "queued"), None)
-    return QueueState({row[0]: row[1] for row in rows}, oldest)
+    grouped = select(jobs.c.state, func.count()).group_by(jobs.c.state)
+    counts = {row[0]: row[1] for row in (await connection.execute(grouped)).all()}
+    oldest = select(func.min(jobs.c.created_at)).where(jobs.c.state == "queued")
+    return QueueState(counts, (await connection.execute(oldest)).scalar())
+
+
+async def is_queue_full(connection: AsyncConnection, queue_max: int) -> bool:
+    """Whether `queue_max` jobs wait; looks at no more rows than that."""
+    waiting = select(jobs.c.id).where(jobs.c.state == "queued").limit(queue_max).subquery()
+    return (await connection.execute(select(func.count()).select_from(waiting))).scalar_one() >= queue_max
 
 
 async def owned_jobs(connection: AsyncConnection, owner: str) -> set[JobId]:

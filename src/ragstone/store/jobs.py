@@ -25,6 +25,7 @@ from ragstone.store.job_rows import (
     claimed_of,
     get_job,
     get_with_blob,
+    is_queue_full,
 )
 from ragstone.store.tables import jobs
 from ragstone.types import DocumentId, JobId, JobPriority, JobStage, JobState, JsonValue, Metadata, TenantId
@@ -71,9 +72,7 @@ async def create_job(connection: AsyncConnection, new: NewJob, queue_max: int) -
         QueueFull: `queue_max` jobs wait.
     """
     superseded = await _supersede(connection, new)
-    waiting = select(jobs.c.id).where(jobs.c.state == "queued").limit(queue_max).subquery()
-    count = (await connection.execute(select(func.count()).select_from(waiting))).scalar_one()
-    if count >= queue_max:
+    if await is_queue_full(connection, queue_max):
         raise queue_full(queue_max)
     present = now()
     values = asdict(new) | {

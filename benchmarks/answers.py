@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 
-from ragstone.config import Settings
 from ragstone.evaluate.answers import answers_table, answers_wire, evaluate_answers
+from ragstone.settings import Settings
 from record import arguments, console, data_folder, keep, quiet
 
 

@@ -17,7 +17,6 @@ from statistics import median
 
 from rich.table import Table
 
-from ragstone.config import Settings
 from ragstone.deadline import Deadline
 from ragstone.errors import RagstoneError
 from ragstone.evaluate.corpus import batches, open_temporary_engine
@@ -25,6 +24,7 @@ from ragstone.evaluate.machine import process_tree, resident_bytes
 from ragstone.ingest.load import FoundFile, read, walk
 from ragstone.ingest.request import IngestRequest
 from ragstone.runtime import Engine
+from ragstone.settings import Settings
 from ragstone.store.collections import find_collections
 from ragstone.store.passages import document_keys, indexed_chunks
 from ragstone.types import DEFAULT_COLLECTION, DEFAULT_TENANT

@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx2
 from rich.table import Table
 
-from ragstone.config import Loaded, Settings
+from ragstone.config import Loaded
 from ragstone.deadline import Deadline
 from ragstone.evaluate.bench import embed_query, random_rows, search
 from ragstone.evaluate.corpus import batches, open_temporary_engine, store_volumes
@@ -30,6 +30,7 @@ from ragstone.evaluate.made_up import MadeUp
 from ragstone.evaluate.timing import Latency, latency_of, time_requests
 from ragstone.ingest.request import IngestRequest
 from ragstone.runtime import Engine, open_engine
+from ragstone.settings import Settings
 from ragstone.types import DEFAULT_COLLECTION, RawFile
 from record import arguments, console, keep, quiet, serving
 

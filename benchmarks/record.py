@@ -33,7 +33,7 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
 
 def quiet() -> None:
     """Only warnings: logs of every stage would be timed along."""
-    from ragstone.config import TelemetrySettings
+    from ragstone.settings import TelemetrySettings
 
     configure_logs(TelemetrySettings(log_level="warning"))
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 import asyncio
 import json
 
-from ragstone.config import Settings
 from ragstone.evaluate.retrieval import (
     RetrievalOptions,
     evaluate_retrieval,
     retrieval_table,
     retrieval_wire,
 )
+from ragstone.settings import Settings
 from record import RESULTS, arguments, console, data_folder, keep, quiet
 
 SETS = {

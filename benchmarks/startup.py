@@ -20,10 +20,11 @@ import httpx2
 from rich.table import Table
 
 from query import fill_rows
-from ragstone.config import Loaded, Settings
+from ragstone.config import Loaded
 from ragstone.evaluate.machine import cpu_seconds, process_tree, resident_bytes
 from ragstone.evaluate.made_up import MadeUp
 from ragstone.runtime import open_engine
+from ragstone.settings import Settings
 from record import arguments, console, keep, quiet, serving
 
 QUESTION = {"question": MadeUp().questions(1)[0]}

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ragstone import errors
-from ragstone.config import Settings, describe, load, setting_names
+from ragstone.config import describe, load, setting_names
 from ragstone.entrypoints.http.problems import status_of
 from ragstone.errors import RagstoneError
+from ragstone.settings import Settings
 from ragstone.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parent.parent

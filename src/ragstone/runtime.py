@@ -13,7 +13,7 @@ import structlog
 from anyio import to_thread
 
 from ragstone.answer.pipeline import AnswerPipeline
-from ragstone.config import Loaded, Settings
+from ragstone.config import Loaded
 from ragstone.errors import InvalidSetting, NotReady
 from ragstone.home import Home, open_home
 from ragstone.index.follower import IndexFollower, open_follower
@@ -49,6 +49,7 @@ from ragstone.service.intake import JobIntake
 from ragstone.service.jobs import JobService
 from ragstone.service.search import SearchService
 from ragstone.service.sources import SourceParts, SourceService
+from ragstone.settings import Settings
 from ragstone.store.blobs import Blobs
 from ragstone.store.database import Database, open_database
 from ragstone.store.incoming import Incoming
@@ -123,10 +124,7 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
         documents = DocumentService(database, writer, ingest, metrics)
         checkpoints = Checkpoints(home.checkpoints, version("ragstone"))
         parts = WorkerParts(database, documents, blobs, checkpoints, metrics)
-        incoming = Incoming(home.incoming)
-        stack.callback(incoming.close)
-        worker = JobWorker(parts, settings.ingest)
-        stack.push_async_callback(worker.aclose, SHUTDOWN_GRACE_S)
+        incoming, worker = _open_worker(stack, settings, home, parts)
         jobs = JobService(parts, worker, JobQueue(parts, incoming, settings.ingest), follower)
         sources = _build_sources(stack, settings, home, parts, JobIntake(documents, jobs, worker))
         engine = Engine(
@@ -221,6 +219,16 @@ def _build_generator(settings: Settings) -> Generator | None:
             configured.timeout_s,
         )
     )
+
+
+def _open_worker(
+    stack: AsyncExitStack, settings: Settings, home: Home, parts: WorkerParts
+) -> tuple[Incoming, JobWorker]:
+    incoming = Incoming(home.incoming)
+    stack.callback(incoming.close)
+    worker = JobWorker(parts, settings.ingest)
+    stack.push_async_callback(worker.aclose, SHUTDOWN_GRACE_S)
+    return incoming, worker
 
 
 def _build_fetcher(stack: AsyncExitStack, settings: Settings) -> Fetcher:

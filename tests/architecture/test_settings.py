@@ -8,7 +8,8 @@ from functools import cache
 
 import pytest
 
-from ragstone.config import Settings, describe, setting_names
+from ragstone.config import describe, setting_names
+from ragstone.settings import Settings
 from tests.architecture.sources import modules
 
 UNREAD: Mapping[str, str] = {}

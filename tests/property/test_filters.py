@@ -14,8 +14,8 @@ from hypothesis import example, given, strategies as st
 from sqlalchemy import delete
 from tests.support.corpus import collection_named, document, store_collection
 
-from ragstone.config import StoreSettings
 from ragstone.errors import InvalidFilter
+from ragstone.settings import StoreSettings
 from ragstone.store.database import Database, open_database
 from ragstone.store.documents import put_document
 from ragstone.store.passages import matching_documents

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from ragstone.config import StoreSettings
 from ragstone.index.follower import IndexFollower, open_follower
 from ragstone.index.slot import take_slot
 from ragstone.ingest.write import Writer
 from ragstone.models.fakes import HashEmbedder
+from ragstone.settings import StoreSettings
 from ragstone.store.chunks import NewChunk
 from ragstone.store.collections import create_collection
 from ragstone.store.database import Database, StoreConnection, open_database

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ragstone.config import Settings, default_home, load, setting_names
+from ragstone.config import default_home, load, setting_names
 from ragstone.errors import InvalidSetting
+from ragstone.settings import Settings
 
 SECRET = "sk-very-secret"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ragstone.config import Settings
 from ragstone.entrypoints.requests import DEEPEST_FILTER, read_filter, read_metadata, search_request
 from ragstone.errors import InvalidFilter, InvalidRequest
+from ragstone.settings import Settings
 from ragstone.types import Combine, Compare, SearchRequest, Weights
 
 SETTINGS = Settings()

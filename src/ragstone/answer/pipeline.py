@@ -18,12 +18,12 @@ from ragstone.answer.events import AnswerEvent, Checked, Cited, Delta, Failed, F
 from ragstone.answer.pack import pack
 from ragstone.answer.prompt import build_prompt
 from ragstone.answer.quote import QuotedSentence, candidate_sentences, choose
-from ragstone.config import AnswerSettings, GeneratorSettings
 from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, DependencyFailed, GeneratorFailed, Overloaded, RagstoneError
 from ragstone.index.analysis import Analysis
 from ragstone.models.ports import Delta as GeneratedDelta, GenerationOptions
 from ragstone.search.understand import normalise_query
+from ragstone.settings import AnswerSettings, GeneratorSettings
 from ragstone.types import (
     AnswerId,
     AnswerMode,

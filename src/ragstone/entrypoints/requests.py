@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TypeVar, get_args
 
-from ragstone.config import Settings
 from ragstone.errors import InvalidFilter, InvalidRequest
+from ragstone.settings import Settings
 from ragstone.types import (
     DEFAULT_COLLECTION,
     ChunkingSpec,

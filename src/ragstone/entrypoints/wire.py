@@ -7,16 +7,9 @@ from typing import TypeAlias
 
 from ragstone.answer.events import AnswerEvent, Checked, Cited, Delta, Failed, Finished, Retrieved, Started
 from ragstone.errors import RagstoneError
-from ragstone.ingest.explain_job import explain
-from ragstone.ingest.queue import Accepted
-from ragstone.ingest.sources.single import ImportedFile
 from ragstone.operate.check import CheckReport
 from ragstone.operate.health import HealthReport
-from ragstone.service.jobs import JobPage
 from ragstone.service.pages import DocumentPage
-from ragstone.service.sources import SourceStatus
-from ragstone.store.job_rows import Job, JobAttempt
-from ragstone.store.sources import SourceRun
 from ragstone.types import (
     Answer,
     ChunkingSpec,
@@ -105,11 +98,6 @@ def removed_collection(result: Receipt) -> Wire:
         "corpus_version": result.corpus_version,
         "receipt": receipt(result),
     }
-
-
-def accepted(result: Accepted) -> Wire:
-    """An upload that goes on in the background."""
-    return {"job_id": result.job_id, "document_id": result.document_id, "status": "running"}
 
 
 def document(found: Document) -> Wire:
@@ -295,56 +283,6 @@ def _payload(happened: AnswerEvent, explain: bool, request_id: str) -> Mapping[s
             return {"code": happened.code, "message": happened.message, "retryable": happened.retryable}
 
 
-def job(found: Job) -> Wire:
-    """How a job is doing."""
-    error = None
-    if found.error_code is not None:
-        error = {"code": found.error_code, "message": found.error_message}
-    return {
-        "id": found.id,
-        "state": found.state,
-        "stage": found.stage,
-        "progress": {"done": found.done, "total": found.total} if found.total else None,
-        "priority": found.priority,
-        "document_id": found.document_id,
-        "name": found.name,
-        "collection": found.collection,
-        "source_name": found.source_name,
-        "size_bytes": found.size_bytes,
-        "attempts": found.attempts,
-        "failures": found.failures,
-        "history": [_attempt(attempt) for attempt in found.history],
-        "result": None if found.result is None else dict(found.result),
-        "error": error,
-        "retryable": found.state == "failed" and found.is_original_kept,
-        "run_after": found.run_after if found.state == "queued" else None,
-        "created_at": found.created_at,
-        "started_at": found.started_at,
-        "finished_at": found.finished_at,
-        "updated_at": found.updated_at,
-    }
-
-
-def explained_job(found: Job) -> Wire:
-    """How a job is doing, and the same in a paragraph."""
-    return {**job(found), "explanation": explain(found)}
-
-
-def job_page(page: JobPage) -> Wire:
-    """A page of jobs."""
-    return {"jobs": [job(found) for found in page.jobs], "next_cursor": page.next_cursor}
-
-
-def _attempt(attempt: JobAttempt) -> Wire:
-    return {
-        "number": attempt.number,
-        "stage": attempt.stage,
-        "ended_at": attempt.ended_at,
-        "code": attempt.code,
-        "message": attempt.message,
-    }
-
-
 def health(report: HealthReport) -> Wire:
     """How everything is."""
     return {
@@ -368,53 +306,6 @@ def check(report: CheckReport) -> Wire:
             for problem in report.problems
         ],
     }
-
-
-def source(found: SourceStatus) -> Wire:
-    """A source of the catalogue, what is stored of it, its newest runs."""
-    entry = found.entry
-    return {
-        "name": entry.name,
-        "kind": entry.kind,
-        "location": entry.location,
-        "collection": entry.collection,
-        "metadata": dict(entry.metadata),
-        "schedule_s": entry.schedule,
-        "is_running": found.state.is_running,
-        "next_run_at": found.state.next_run_at,
-        "document_count": found.state.document_count,
-        "failed_count": found.state.failed_count,
-        "runs": [source_run(run) for run in found.runs],
-    }
-
-
-def source_run(found: SourceRun) -> Wire:
-    """How a sync went."""
-    error = None
-    if found.error_code is not None:
-        error = {"code": found.error_code, "message": found.error_message}
-    return {
-        "id": found.id,
-        "source": found.source_name,
-        "state": found.state,
-        "counts": dict(found.counts),
-        "failures": [dict(failure) for failure in found.failures],
-        "note": found.note,
-        "error": error,
-        "started_at": found.started_at or None,
-        "finished_at": found.finished_at,
-    }
-
-
-def imported(results: Sequence[ImportedFile]) -> Wire:
-    """What became of each file of an import."""
-    return {"results": [{"path": result.path, **_outcome(result)} for result in results]}
-
-
-def _outcome(result: ImportedFile) -> Wire:
-    if isinstance(result.outcome, RagstoneError):
-        return {"status": "failed", "error": error(result.outcome)}
-    return written(result.outcome)
 
 
 def error(failure: RagstoneError) -> Wire:

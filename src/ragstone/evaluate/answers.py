@@ -21,8 +21,8 @@ from ragstone.types import AnswerRequest, SearchRequest
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ragstone.config import Settings
     from ragstone.runtime import Engine
+    from ragstone.settings import Settings
     from ragstone.types import Answer
 
 MOST_QUOTES, MOST_CHARS = 3, 600

@@ -20,8 +20,8 @@ from ragstone.types import SearchMode, SearchRequest
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ragstone.config import Settings
     from ragstone.runtime import Engine
+    from ragstone.settings import Settings
     from ragstone.types import Matrix
 
 MODES: tuple[SearchMode, ...] = ("hybrid", "lexical", "dense")

@@ -17,13 +17,14 @@ import numpy as np
 from anyio import to_thread
 from uuid6 import uuid7
 
-from ragstone.config import Loaded, Settings
+from ragstone.config import Loaded
 from ragstone.deadline import Deadline
 from ragstone.errors import DocumentRejected
 from ragstone.ingest.chunk import embedding_text
 from ragstone.ingest.request import IngestRequest
 from ragstone.ingest.write import Writer
 from ragstone.runtime import open_engine
+from ragstone.settings import Settings
 from ragstone.store.chunks import NewChunk, vectors_by_hash
 from ragstone.store.documents import NewDocument, find_by_id, put_document
 from ragstone.types import DEFAULT_TENANT, LOCAL_OWNER, ChunkDraft, DocumentId, Matrix, RawFile, Span, Vector

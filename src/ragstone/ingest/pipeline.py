@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 from anyio import to_thread
 from uuid6 import uuid7
 
-from ragstone.config import IngestSettings
 from ragstone.errors import Conflict, DocumentNotFound
 from ragstone.ingest.assemble import assemble
 from ragstone.ingest.checkpoint import Checkpoint
@@ -20,6 +19,7 @@ from ragstone.ingest.originals import drop_unused_original
 from ragstone.ingest.prepare import Preparation, Prepared, Run, default_chunking
 from ragstone.ingest.request import IngestRequest
 from ragstone.search.legs import check_model
+from ragstone.settings import IngestSettings
 from ragstone.store.chunks import vectors_by_hash
 from ragstone.store.collections import check_name, create_collection, find_collections
 from ragstone.store.documents import (

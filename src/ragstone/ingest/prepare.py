@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from anyio import to_thread
 
-from ragstone.config import IngestSettings
 from ragstone.errors import DocumentRejected, EmptyDocument
 from ragstone.ingest.checkpoint import Checkpoint, NoCheckpoint
 from ragstone.ingest.chunk import Layout, embedding_text, lay_out
 from ragstone.ingest.request import INLINE_NAME, IngestRequest
 from ragstone.ingest.token_ruler import least_tokens
+from ragstone.settings import IngestSettings
 from ragstone.store.chunks import NewChunk
 from ragstone.types import ChunkDraft, ChunkingSpec, JobStage, ParsedDocument, Parser, RawFile
 

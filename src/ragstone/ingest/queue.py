@@ -20,8 +20,8 @@ from ragstone.store.jobs import NewJob, create_job, queue_full, target_of
 from ragstone.types import DocumentId, JobId, JobPriority
 
 if TYPE_CHECKING:
-    from ragstone.config import IngestSettings
     from ragstone.ingest.upkeep import WorkerParts
+    from ragstone.settings import IngestSettings
     from ragstone.store.database import StoreConnection
     from ragstone.store.incoming import Incoming, IncomingFile
 

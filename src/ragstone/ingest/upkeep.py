@@ -15,10 +15,10 @@ from ragstone.store.jobs import fail_job, postpone_job, prune_jobs
 from ragstone.types import JobId, Written
 
 if TYPE_CHECKING:
-    from ragstone.config import IngestSettings
     from ragstone.deadline import Deadline
     from ragstone.ingest.checkpoint import Checkpoint, Checkpoints
     from ragstone.ingest.request import IngestRequest
+    from ragstone.settings import IngestSettings
     from ragstone.store.blobs import Blobs
     from ragstone.store.database import Database, StoreConnection
     from ragstone.telemetry.metrics import Metrics

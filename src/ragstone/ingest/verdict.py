@@ -18,7 +18,7 @@ from ragstone.errors import (
 from ragstone.store.job_rows import ClaimedJob, seconds_since
 
 if TYPE_CHECKING:
-    from ragstone.config import IngestSettings
+    from ragstone.settings import IngestSettings
 
 LONGEST_BACKOFF_S = 60.0
 MOST_DOUBLINGS = 16

@@ -31,8 +31,8 @@ from ragstone.store.jobs import Choice, claim_job, fail_job, next_is_suspect, po
 from ragstone.types import JobId, Written
 
 if TYPE_CHECKING:
-    from ragstone.config import IngestSettings
     from ragstone.ingest.checkpoint import FileCheckpoint
+    from ragstone.settings import IngestSettings
 
 log = structlog.get_logger(__name__)
 

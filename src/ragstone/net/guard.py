@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ragstone.config import SecuritySettings
 from ragstone.errors import FetchFailed, FetchRefused, InvalidSetting
 from ragstone.net.target import Address, Target, read_target
+from ragstone.settings import SecuritySettings
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

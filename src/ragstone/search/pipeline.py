@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from ragstone.config import SearchSettings
 from ragstone.deadline import Deadline
 from ragstone.errors import CollectionNotFound, DeadlineExceeded
 from ragstone.search.fuse import fuse, fuse_ranks
 from ragstone.search.legs import LegResults, Legs, Plan
 from ragstone.search.trim import Ranked, trim
 from ragstone.search.understand import default_weights, normalise_query
+from ragstone.settings import SearchSettings
 from ragstone.store.passages import Hydrated, hydrate, matching_documents
 from ragstone.store.surroundings import surroundings
 from ragstone.types import (

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from ragstone.answer.events import AnswerEvent, Failed, Finished
 from ragstone.answer.pipeline import AnswerPipeline
-from ragstone.config import AnswerSettings
 from ragstone.deadline import Deadline
 from ragstone.errors import DependencyFailed, error_of
+from ragstone.settings import AnswerSettings
 from ragstone.telemetry.stages import StageTimer
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ragstone.config import SearchSettings
 from ragstone.deadline import Deadline
 from ragstone.search.pipeline import SearchPipeline
+from ragstone.settings import SearchSettings
 from ragstone.telemetry.stages import StageTimer
 
 if TYPE_CHECKING:

@@ -23,11 +23,11 @@ from ragstone.store.sources import SourceRun, SourceState, source_runs_of, sourc
 from ragstone.types import DEFAULT_COLLECTION, LOCAL_OWNER, JsonValue, Written
 
 if TYPE_CHECKING:
-    from ragstone.config import Settings
     from ragstone.ingest.request import IngestRequest
     from ragstone.ingest.sources.open import SourceOpener
     from ragstone.ingest.sources.ports import Intake
     from ragstone.net.fetch import Fetcher
+    from ragstone.settings import Settings
     from ragstone.store.database import Database
 
 SHOWN_RUNS = 10

@@ -20,8 +20,8 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from ragstone.config import StoreSettings
 from ragstone.errors import HomeMismatch, InvalidRequest, Overloaded, StoreFailed
+from ragstone.settings import StoreSettings
 from ragstone.store.tables import corpus, meta
 
 StoreConnection = AsyncConnection

@@ -11,7 +11,7 @@ import structlog
 if TYPE_CHECKING:
     from structlog.typing import Processor
 
-    from ragstone.config import TelemetrySettings
+    from ragstone.settings import TelemetrySettings
 
 
 def quiet_logs() -> None:

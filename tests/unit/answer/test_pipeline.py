@@ -11,11 +11,11 @@ from tests.support.corpus import Parts, document, open_parts
 
 from ragstone.answer.events import AnswerEvent, Cited, Delta, Failed, Finished, Retrieved
 from ragstone.answer.pipeline import AnswerPipeline
-from ragstone.config import AnswerSettings, GeneratorSettings, SearchSettings
 from ragstone.deadline import Deadline
 from ragstone.errors import CollectionNotFound, DeadlineExceeded, GeneratorFailed, InvalidRequest
 from ragstone.models.fakes import HashEmbedder, ScriptedGenerator
 from ragstone.search.pipeline import SearchPipeline
+from ragstone.settings import AnswerSettings, GeneratorSettings, SearchSettings
 from ragstone.store.documents import list_documents, remove_document
 from ragstone.telemetry.stages import StageTimer
 from ragstone.types import DEFAULT_TENANT, LOCAL_OWNER, Answer, AnswerRequest, SearchRequest

@@ -7,11 +7,11 @@ import os
 
 import pytest
 
-from ragstone.config import Settings
 from ragstone.evaluate.bench import bench_table, bench_wire, run_bench
 from ragstone.evaluate.machine import describe_machine, process_tree, resident_bytes
 from ragstone.evaluate.made_up import MadeUp
 from ragstone.evaluate.timing import latency_of
+from ragstone.settings import Settings
 
 
 @pytest.mark.anyio

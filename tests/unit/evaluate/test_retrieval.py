@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ragstone.config import Settings
 from ragstone.evaluate.datasets import Dataset
 from ragstone.evaluate.retrieval import (
     MODES,
@@ -18,6 +17,7 @@ from ragstone.evaluate.retrieval import (
     retrieval_table,
     retrieval_wire,
 )
+from ragstone.settings import Settings
 
 
 @pytest.mark.anyio

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from ragstone.config import IngestSettings
 from ragstone.deadline import Deadline
 from ragstone.errors import EmbeddingFailed
 from ragstone.ingest.checkpoint import Checkpoint, Checkpoints, NoCheckpoint
@@ -16,6 +15,7 @@ from ragstone.ingest.parse import build_parser
 from ragstone.ingest.prepare import EMBEDDED_AT_ONCE, Preparation, Prepared, Run
 from ragstone.ingest.request import IngestRequest
 from ragstone.models.fakes import HashEmbedder
+from ragstone.settings import IngestSettings
 from ragstone.telemetry.stages import StageTimer
 from ragstone.types import (
     Break,

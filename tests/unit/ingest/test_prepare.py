@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from ragstone.config import IngestSettings
 from ragstone.deadline import Deadline
 from ragstone.errors import DocumentRejected
 from ragstone.ingest.parse import ParsingLimits, build_parser
 from ragstone.ingest.prepare import Cut, Preparation
 from ragstone.ingest.request import inline_file
 from ragstone.models.fakes import HashEmbedder
+from ragstone.settings import IngestSettings
 from ragstone.telemetry.stages import StageTimer
 from ragstone.types import ChunkingSpec
 

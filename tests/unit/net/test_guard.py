@@ -6,11 +6,11 @@ import ipaddress
 
 import pytest
 
-from ragstone.config import SecuritySettings
 from ragstone.errors import FetchFailed, FetchRefused, InvalidRequest, InvalidSetting
 from ragstone.net.fakes import TableResolver
 from ragstone.net.guard import AddressGuard, FetchRules, SystemResolver, is_public
 from ragstone.net.target import read_target
+from ragstone.settings import SecuritySettings
 
 pytestmark = pytest.mark.anyio
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from tests.support.corpus import WRITER_MEMORY_MB, open_parts
 
-from ragstone.config import StoreSettings
 from ragstone.index.follower import open_follower
 from ragstone.index.slot import take_slot
 from ragstone.models.fakes import HashEmbedder, ScriptedGenerator
 from ragstone.models.ports import Embedder
 from ragstone.models.unavailable import UnavailableEmbedder
 from ragstone.operate.health import Health, HealthReport
+from ragstone.settings import StoreSettings
 from ragstone.store.database import open_database
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from tests.support.corpus import Parts, document, open_parts
 
-from ragstone.config import SearchSettings
 from ragstone.deadline import Deadline
 from ragstone.errors import (
     CollectionNotFound,
@@ -21,6 +20,7 @@ from ragstone.errors import (
 )
 from ragstone.models.fakes import HashEmbedder
 from ragstone.search.pipeline import SearchPipeline
+from ragstone.settings import SearchSettings
 from ragstone.store.documents import find_by_id, put_document
 from ragstone.telemetry.stages import StageTimer
 from ragstone.types import (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select
 
-from ragstone.config import StoreSettings
+from ragstone.settings import StoreSettings
 from ragstone.store.database import Database, open_database
 from ragstone.store.tables import meta
 

@@ -17,8 +17,8 @@ from anyio import to_thread
 from sqlalchemy import create_engine
 from tests.support.corpus import collection_named, document, open_store, store_collection
 
-from ragstone.config import StoreSettings
 from ragstone.errors import HomeMismatch, StoreFailed
+from ragstone.settings import StoreSettings
 from ragstone.store.chunk_figures import collection_figures
 from ragstone.store.collections import find_collections
 from ragstone.store.database import HEAD, MIGRATIONS, integrity_problems, open_database

@@ -10,7 +10,7 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from ragstone.config import TelemetrySettings
+from ragstone.settings import TelemetrySettings
 from ragstone.telemetry.logs import configure_logs
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.stages import StageTimer

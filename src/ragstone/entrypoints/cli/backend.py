@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from ragstone.deadline import Deadline
-from ragstone.entrypoints import wire
+from ragstone.entrypoints import wire, wire_work
 from ragstone.entrypoints.cli.remote import RemoteBackend, find_server
 from ragstone.entrypoints.requests import read_chunking, read_filter, search_request
 from ragstone.types import AnswerRequest, DocumentId, JobId, JobState, JsonValue, RawFile
@@ -199,15 +199,15 @@ class LocalBackend:
 
     async def sources(self) -> Wire:
         """Every source of the catalogue."""
-        return {"sources": [wire.source(found) for found in await self._engine.sources.list()]}
+        return {"sources": [wire_work.source(found) for found in await self._engine.sources.list()]}
 
     async def get_source(self, name: str) -> Wire:
         """One source with its newest runs."""
-        return wire.source(await self._engine.sources.get(name))
+        return wire_work.source(await self._engine.sources.get(name))
 
     async def sync_source(self, name: str, *, is_forced: bool) -> Wire:
         """Sync a source to its end."""
-        return wire.source_run(await self._engine.sources.sync(name, is_forced=is_forced))
+        return wire_work.source_run(await self._engine.sources.sync(name, is_forced=is_forced))
 
     async def search(self, question: Question) -> Wire:
         """Search."""
@@ -284,19 +284,19 @@ class LocalBackend:
     ) -> Wire:
         """A page of jobs."""
         page = await self._engine.jobs.list(state=state, collection=collection, cursor=cursor, limit=limit)
-        return wire.job_page(page)
+        return wire_work.job_page(page)
 
     async def get_job(self, job_id: str) -> Wire:
         """One job."""
-        return wire.explained_job(await self._engine.jobs.get(JobId(job_id)))
+        return wire_work.explained_job(await self._engine.jobs.get(JobId(job_id)))
 
     async def retry_job(self, job_id: str) -> Wire:
         """Try a failed job again."""
-        return wire.explained_job(await self._engine.jobs.retry(JobId(job_id)))
+        return wire_work.explained_job(await self._engine.jobs.retry(JobId(job_id)))
 
     async def cancel_job(self, job_id: str) -> Wire:
         """Cancel a job."""
-        return wire.explained_job(await self._engine.jobs.cancel(JobId(job_id)))
+        return wire_work.explained_job(await self._engine.jobs.cancel(JobId(job_id)))
 
     def _chunking(self, chunking: ChunkingOptions) -> ChunkingSpec:
         return read_chunking(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from ragstone.entrypoints import wire
+from ragstone.entrypoints import wire_work
 from ragstone.entrypoints.cli.context import console, print_json, quiet_logs, run_async
 from ragstone.entrypoints.cli.show import run_line
 from ragstone.errors import InvalidRequest, PathNotFound
@@ -84,7 +84,7 @@ def crawl_sites(loaded: Loaded, urls: Sequence[str], shared: Mapping[str, object
 
 
 def _tell(run: SourceRun, *, as_json: bool) -> None:
-    shown = wire.source_run(run)
+    shown = wire_work.source_run(run)
     if as_json:
         print_json(shown)
     else:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from ragstone.deadline import Deadline
-from ragstone.entrypoints import wire
+from ragstone.entrypoints import wire, wire_work
 from ragstone.entrypoints.http.context import EngineOf, respond, while_connected
 from ragstone.entrypoints.http.examples import ADD_BODY, REPLACE_BODY, WRITTEN, documented
 from ragstone.entrypoints.http.schemas import AddText, CreateCollection, EditDocument, ReplaceText
@@ -180,7 +180,7 @@ async def _upload_one(engine: Engine, upload: Upload, document_id: DocumentId | 
     )
     done = await engine.jobs.outcome(accepted, Deadline.after(upload.wait_s))
     if isinstance(done, Accepted):
-        return respond(wire.accepted(done), HTTPStatus.ACCEPTED)
+        return respond(wire_work.accepted(done), HTTPStatus.ACCEPTED)
     return respond(wire.written(done), _status(done))
 
 
@@ -203,7 +203,7 @@ async def _result(engine: Engine, accepted: Accepted | RagstoneError, waiting: D
         done = await engine.jobs.outcome(accepted, waiting)
     except RagstoneError as error:
         return {"status": "failed", "error": wire.error(error)}
-    return wire.accepted(done) if isinstance(done, Accepted) else wire.written(done)
+    return wire_work.accepted(done) if isinstance(done, Accepted) else wire.written(done)
 
 
 def _file_request(upload: Upload, file: ReceivedFile, document_id: DocumentId | None = None) -> IngestRequest:

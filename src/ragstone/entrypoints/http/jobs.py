@@ -10,7 +10,7 @@ import msgspec
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from ragstone.entrypoints import wire
+from ragstone.entrypoints import wire_work
 from ragstone.entrypoints.http.context import EngineOf, respond
 from ragstone.entrypoints.http.examples import JOB, documented
 from ragstone.store.job_rows import Job
@@ -31,13 +31,13 @@ async def list_jobs(
 ) -> Response:
     """A page of jobs, newest first; `next_cursor` leads on."""
     page = await engine.jobs.list(state=state, collection=collection, cursor=cursor, limit=limit)
-    return respond(wire.job_page(page))
+    return respond(wire_work.job_page(page))
 
 
 @router.get("/{job_id}", summary="Get a job", responses=documented({200: JOB}))
 async def get_job(engine: EngineOf, job_id: str) -> Response:
     """How a job is doing, its attempts so far, and a paragraph that explains it."""
-    return respond(wire.explained_job(await engine.jobs.get(JobId(job_id))))
+    return respond(wire_work.explained_job(await engine.jobs.get(JobId(job_id))))
 
 
 @router.get("/{job_id}/events", summary="Follow a job")
@@ -69,18 +69,18 @@ async def follow_job(request: Request, engine: EngineOf, job_id: str) -> Respons
 @router.post("/{job_id}/cancel", summary="Cancel a job", responses=documented({200: JOB}))
 async def cancel_job(engine: EngineOf, job_id: str) -> Response:
     """Cancel a job that waits or runs; its document is not stored. 409 once it has come to its end."""
-    return respond(wire.explained_job(await engine.jobs.cancel(JobId(job_id))))
+    return respond(wire_work.explained_job(await engine.jobs.cancel(JobId(job_id))))
 
 
 @router.post("/{job_id}/retry", summary="Try a failed job again", responses=documented({200: JOB}))
 async def retry_job(engine: EngineOf, job_id: str) -> Response:
     """Queue a failed job again. 409 when it is not failed, or failed for its file, which is not kept."""
-    return respond(wire.explained_job(await engine.jobs.retry(JobId(job_id))))
+    return respond(wire_work.explained_job(await engine.jobs.retry(JobId(job_id))))
 
 
 def _line(seq: int, job: Job, *, is_ndjson: bool) -> bytes:
     name = "finished" if job.is_over else "progress"
-    payload = msgspec.json.encode({"event": name, "seq": seq, **wire.job(job)})
+    payload = msgspec.json.encode({"event": name, "seq": seq, **wire_work.job(job)})
     if is_ndjson:
         return payload + b"\n"
     return b"event: %s\nid: %d\ndata: %s\n\n" % (name.encode(), seq, payload)

@@ -8,7 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from ragstone.entrypoints import wire
+from ragstone.entrypoints import wire, wire_work
 from ragstone.entrypoints.http.context import EngineOf, respond, while_connected
 from ragstone.entrypoints.http.examples import WRITTEN, documented
 from ragstone.entrypoints.http.schemas import FetchPage, ImportPath, SyncSource
@@ -43,7 +43,7 @@ async def import_path(request: Request, engine: EngineOf, body: ImportPath) -> R
         exclude=body.exclude,
         metadata=metadata,
     )
-    found = wire.imported(await while_connected(request, work))
+    found = wire_work.imported(await while_connected(request, work))
     results = found["results"]
     is_mixed = isinstance(results, list) and any(result["status"] == "failed" for result in results)
     return respond(found, HTTPStatus.MULTI_STATUS if is_mixed else HTTPStatus.OK)
@@ -52,13 +52,13 @@ async def import_path(request: Request, engine: EngineOf, body: ImportPath) -> R
 @router.get("/sources", summary="List sources")
 async def list_sources(engine: EngineOf) -> Response:
     """Every source of the catalogue with its newest run."""
-    return respond({"sources": [wire.source(found) for found in await engine.sources.list()]})
+    return respond({"sources": [wire_work.source(found) for found in await engine.sources.list()]})
 
 
 @router.get("/sources/{name}", summary="Get a source")
 async def get_source(engine: EngineOf, name: str) -> Response:
     """One source with its newest runs."""
-    return respond(wire.source(await engine.sources.get(name)))
+    return respond(wire_work.source(await engine.sources.get(name)))
 
 
 @router.post("/sources/{name}/sync", summary="Sync a source")
@@ -70,4 +70,6 @@ async def sync_source(engine: EngineOf, name: str, body: SyncSource | None = Non
     asked = body or SyncSource()
     wait_s = engine.settings.ingest.wait_s if asked.wait_s is None else asked.wait_s
     run = await engine.sources.sync(name, is_forced=asked.force, wait_s=wait_s)
-    return respond(wire.source_run(run), HTTPStatus.ACCEPTED if run.state == "running" else HTTPStatus.OK)
+    return respond(
+        wire_work.source_run(run), HTTPStatus.ACCEPTED if run.state == "running" else HTTPStatus.OK
+    )

@@ -14,13 +14,13 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from ragstone.config import Settings
 from ragstone.entrypoints.http.multipart import FilePart, FormReader
 from ragstone.entrypoints.http.schemas import RequestModel
 from ragstone.entrypoints.requests import read_metadata
 from ragstone.errors import DocumentRejected, InvalidRequest
 from ragstone.ingest.sniff import sniff
 from ragstone.runtime import Engine
+from ragstone.settings import Settings
 from ragstone.store.incoming import IncomingFile
 from ragstone.types import JobPriority, Metadata, RawFile
 

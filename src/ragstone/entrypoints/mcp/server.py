@@ -16,7 +16,7 @@ from pydantic import Field
 from starlette.types import ASGIApp
 
 from ragstone.deadline import Deadline
-from ragstone.entrypoints import wire
+from ragstone.entrypoints import wire, wire_work
 from ragstone.entrypoints.requests import read_expansion, read_metadata, search_request
 from ragstone.errors import RagstoneError
 from ragstone.ingest.request import IngestRequest, inline_file
@@ -151,7 +151,7 @@ class Tools:
         self, job_id: Annotated[str, Field(description="The id that an upload was answered with.")]
     ) -> Structured:
         """Tell how the background work on an upload is doing: state, stage, attempts, error, what to do."""
-        return wire.explained_job(await self._engine.jobs.get(JobId(job_id)))
+        return wire_work.explained_job(await self._engine.jobs.get(JobId(job_id)))
 
     def _request(
         self, query: str, collections: Sequence[str] | None, mode: str, top_k: int, filters: object

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
 
-_MAX_CHARS = 20_000_000
+_MAX_CHARS = 10_000_000
 """A longer page is left as it is: reading it here would take longer than parsing may."""
 _ALWAYS = frozenset({"script", "style", "nav", "noscript", "template", "button", "svg", "iframe", "dialog"})
 _OUTER_ROLES = frozenset({"banner", "complementary"})

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from ragstone.ingest.cut import Budget, Cutter
+from ragstone.ingest.former import FormerSeams
 from ragstone.ingest.parts import UNDERLINES, Part, parts_of
 from ragstone.ingest.seams import CodeSeams, LineSeams, ProseSeams, Seams, indentation_breaks
 from ragstone.ingest.sections import plain_words
@@ -45,8 +46,12 @@ def lay_out(
     *,
     title: str | None = None,
     window_tokens: int | None = None,
+    former_ends: Sequence[int] = (),
 ) -> Layout:
-    """The document measured and ready to be cut. Cost: about one tokenisation."""
+    """The document measured and ready to be cut; where it was cut before (`former_ends`) goes before seams.
+
+    Cost: about one tokenisation.
+    """
     ruler = TokenRuler(document.text, tokens)
     headings = _Headings(title or "", spec, tokens, window_tokens)
     tables = Tables(document.text, headings.shortened)
@@ -54,7 +59,8 @@ def lay_out(
     for part in parts_of(document, ruler, spec.max_tokens):
         longest = max(tables.headers(part.span), key=tokens.count, default="")
         parts.append(_Plan(part, *headings.fit(part.path, longest)))
-    cutter = Cutter(document.text, ruler, _seams(document, spec, tables))
+    seams = _seams(document, spec, tables)
+    cutter = Cutter(document.text, ruler, FormerSeams(seams, former_ends) if former_ends else seams)
     return Layout(document, spec, cutter, tables, tuple(parts))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -14,13 +13,14 @@ from ragstone.errors import Conflict, DocumentNotFound
 from ragstone.ingest.assemble import assemble
 from ragstone.ingest.checkpoint import Checkpoint
 from ragstone.ingest.edit import edit_of, require_free_source
+from ragstone.ingest.former import Former
 from ragstone.ingest.job_payload import result_of
 from ragstone.ingest.originals import drop_unused_original
-from ragstone.ingest.prepare import Preparation, Prepared, Run, default_chunking
+from ragstone.ingest.prepare import Earlier, Preparation, Prepared, Run, default_chunking
 from ragstone.ingest.request import IngestRequest
 from ragstone.search.legs import check_model
 from ragstone.settings import IngestSettings
-from ragstone.store.chunks import vectors_by_hash
+from ragstone.store.chunks import chunk_spans, vectors_by_hash
 from ragstone.store.collections import check_name, create_collection, find_collections
 from ragstone.store.documents import (
     StoredState,
@@ -32,6 +32,7 @@ from ragstone.store.documents import (
     put_document,
 )
 from ragstone.store.jobs import finish_job
+from ragstone.store.passages import stored_text
 from ragstone.types import (
     ChunkingSpec,
     Collection,
@@ -90,9 +91,9 @@ class IngestPipeline:
             if written is not None:
                 return written
         check_model(collection, self._embedder)
-        known = await self._known_vectors(old)
+        earlier = await self._earlier(old)
         run = Run(timer, checkpoint)
-        prepared = await self.preparation.prepare(request, collection.chunking, known, deadline, run)
+        prepared = await self.preparation.prepare(request, collection.chunking, earlier, deadline, run)
         deadline.check("writing")
         async with run.stage("write"):
             return await self._write(request, collection, prepared, content_sha256)
@@ -151,11 +152,12 @@ class IngestPipeline:
                 change.touch(old.collection_id, [old.key])
         return replace(written, corpus_version=change.version or await self._database.corpus_version())
 
-    async def _known_vectors(self, old: StoredState | None) -> Mapping[bytes, bytes]:
+    async def _earlier(self, old: StoredState | None) -> Earlier:
         if old is None:
-            return {}
+            return Earlier()
         async with self._database.read() as connection:
-            return await vectors_by_hash(connection, old.key)
+            spans, text = await chunk_spans(connection, old.key), await stored_text(connection, old.key)
+            return Earlier(await vectors_by_hash(connection, old.key), Former(text, spans))
 
     async def _write(
         self, request: IngestRequest, planned: Collection, prepared: Prepared, content_sha256: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from anyio import to_thread
 from ragstone.errors import DocumentRejected, EmptyDocument
 from ragstone.ingest.checkpoint import Checkpoint, NoCheckpoint
 from ragstone.ingest.chunk import Layout, embedding_text, lay_out
+from ragstone.ingest.former import Former, former_ends
 from ragstone.ingest.request import INLINE_NAME, IngestRequest
 from ragstone.ingest.token_ruler import least_tokens
 from ragstone.settings import IngestSettings
@@ -64,6 +65,17 @@ class Cut:
     parsed: ParsedDocument
     title: str
     drafts: Sequence[ChunkDraft] = ()
+    former: Former | None = None
+    """The version before, whose cuts are kept where its text is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What is there of the document already; nothing of a new one."""
+
+    vectors: Mapping[bytes, bytes] = field(default_factory=dict)
+    """By the hash of what was embedded."""
+    former: Former | None = None
 
 
 class Preparation:
@@ -78,11 +90,11 @@ class Preparation:
         self,
         request: IngestRequest,
         spec: ChunkingSpec,
-        known: Mapping[bytes, bytes],
+        earlier: Earlier,
         deadline: Deadline,
         run: Run,
     ) -> Prepared:
-        """Parse, chunk and embed one file; `known` holds vectors by the hash of what was embedded.
+        """Parse, chunk and embed one file; what stands unchanged in the version before stays as it is.
 
         What the run's checkpoint has kept is not done again.
 
@@ -92,9 +104,10 @@ class Preparation:
         """
         parsed = await self._parse(request.file, deadline, run)
         title = request.title or title_of(parsed, request.file.name)
-        drafts = await self._drafts(Cut(parsed, title), spec, request.file.name, deadline, run)
+        uncut = Cut(parsed, title, former=earlier.former)
+        drafts = await self._drafts(uncut, spec, request.file.name, deadline, run)
         deadline.check("embedding")
-        chunks, embedded_count = await self._embed(parsed, title, drafts, known, run)
+        chunks, embedded_count = await self._embed(parsed, title, drafts, earlier.vectors, run)
         return Prepared(parsed, title, chunks, embedded_count)
 
     async def cut(
@@ -153,7 +166,9 @@ class Preparation:
         parsed, title = uncut.parsed, uncut.title
         embedder = self._embedder
         self._check_most(least_tokens(parsed.text) // spec.max_tokens, name)
-        layout = lay_out(parsed, spec, embedder.tokens, title=title, window_tokens=embedder.max_tokens)
+        ends = () if uncut.former is None else former_ends(uncut.former, parsed.text)
+        window = embedder.max_tokens
+        layout = lay_out(parsed, spec, embedder.tokens, title=title, window_tokens=window, former_ends=ends)
         self._check_most(layout.token_count // spec.max_tokens, name)
         return layout
 

@@ -11,7 +11,7 @@ from uuid6 import uuid7
 
 from ragstone.store.database import CORPUS_ROW
 from ragstone.store.tables import chunks, corpus, vectors
-from ragstone.types import ChunkDraft, DocumentKey
+from ragstone.types import ChunkDraft, DocumentKey, Span
 
 INSERTED_AT_ONCE = 500
 """Rows built and sent together; more would hold up the event loop."""
@@ -116,3 +116,10 @@ async def vectors_by_hash(connection: AsyncConnection, key: DocumentKey) -> Mapp
         .where(chunks.c.document_key == key)
     )
     return {bytes(row[0]): bytes(row[1]) for row in (await connection.execute(statement)).all()}
+
+
+async def chunk_spans(connection: AsyncConnection, key: DocumentKey) -> list[Span]:
+    """Where a document's chunks lie in its stored text, in order."""
+    statement = select(chunks.c.start, chunks.c.end).where(chunks.c.document_key == key)
+    rows = (await connection.execute(statement.order_by(chunks.c.ordinal))).all()
+    return [Span(row[0], row[1]) for row in rows]

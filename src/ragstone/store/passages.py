@@ -198,6 +198,13 @@ async def chunk_keys_of(connection: AsyncConnection, document_key: DocumentKey) 
     return list((await connection.execute(statement)).scalars())
 
 
+async def stored_text(connection: AsyncConnection, document_key: DocumentKey) -> str:
+    """All of a document's text, for the writer that is about to replace it."""
+    statement = select(text_segments.c.text).where(text_segments.c.document_key == document_key)
+    parts = (await connection.execute(statement.order_by(text_segments.c.start))).scalars()
+    return "".join(parts)
+
+
 async def document_keys(connection: AsyncConnection, collection_id: CollectionId) -> list[DocumentKey]:
     """The keys of a collection's documents, ascending."""
     statement = select(documents.c.key).where(documents.c.collection_id == collection_id)

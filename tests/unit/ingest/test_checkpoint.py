@@ -12,7 +12,7 @@ from ragstone.errors import EmbeddingFailed
 from ragstone.ingest.checkpoint import Checkpoint, Checkpoints, NoCheckpoint
 from ragstone.ingest.limits import ParsingLimits
 from ragstone.ingest.parse import build_parser
-from ragstone.ingest.prepare import EMBEDDED_AT_ONCE, Preparation, Prepared, Run
+from ragstone.ingest.prepare import EMBEDDED_AT_ONCE, Earlier, Preparation, Prepared, Run
 from ragstone.ingest.request import IngestRequest
 from ragstone.models.fakes import HashEmbedder
 from ragstone.settings import IngestSettings
@@ -149,7 +149,7 @@ async def prepare(embedder: HashEmbedder, checkpoint: Checkpoint, stages: list[s
     run = Run(timer, checkpoint)
     try:
         return await Preparation(parser, embedder, IngestSettings()).prepare(
-            request, SPEC, {}, Deadline.never(), run
+            request, SPEC, Earlier(), Deadline.never(), run
         )
     finally:
         await parser.aclose()

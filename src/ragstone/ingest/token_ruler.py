@@ -56,10 +56,13 @@ class TokenRuler:
 
     def exact(self, start: int, end: int) -> int:
         """Tokens of `[start, end)` as a text of its own; counted anew only where an end cuts a word."""
-        cuts_word = (start > 0 and not self._text[start - 1].isspace()) or (
-            end < len(self._text) and not (self._text[end].isspace() or self._text[end - 1].isspace())
-        )
+        cuts_word = self._is_inside_word(start) or self._is_inside_word(end)
         return self._tokens.count(self._text[start:end]) if cuts_word else self.between(start, end)
+
+    def _is_inside_word(self, offset: int) -> bool:
+        if not 0 < offset < len(self._text):
+            return False
+        return not (self._text[offset - 1].isspace() or self._text[offset].isspace())
 
 
 def least_tokens(text: str) -> int:

@@ -40,6 +40,7 @@ DONE: Mapping[str, str] = MappingProxyType(
         "ING-18": "The same bytes twice are one document, a re-upload replaces, a delete never blocks one.",
         "ING-19": "An edit embeds only the chunks whose text changed.",
         "ING-20": "Title and metadata are edited without embedding anything.",
+        "ING-21": "Documents are listed, paged, filtered and sorted, and counted by any metadata key.",
         "ING-22": "A delete by id, filter or collection leaves no row, index entry or original behind.",
         "ING-23": "Page, section path and exact character span go from the parser to the citation.",
         "ING-25": "Hostile files get a clear error; the server does not notice.",

@@ -16,6 +16,7 @@ from ragstone.entrypoints.requests import read_chunking, read_metadata, search_r
 from ragstone.ingest.load import FoundFile, read, walk
 from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine, open_engine
+from ragstone.service.pages import DocumentQuery
 from ragstone.store.job_rows import Job
 from ragstone.telemetry.logs import quiet_logs
 from ragstone.types import (
@@ -253,7 +254,7 @@ class AsyncRagstone:
         found: list[Document] = []
         cursor: str | None = None
         while True:
-            page = await self.engine.documents.list(collection, cursor=cursor, limit=200)
+            page = await self.engine.documents.list(DocumentQuery(collection), cursor=cursor, limit=200)
             found += page.documents
             cursor = page.next_cursor
             if cursor is None:

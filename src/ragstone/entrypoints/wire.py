@@ -9,7 +9,9 @@ from ragstone.answer.events import AnswerEvent, Checked, Cited, Delta, Failed, F
 from ragstone.errors import RagstoneError
 from ragstone.operate.check import CheckReport
 from ragstone.operate.health import HealthReport
+from ragstone.service.collections import CollectionCounts
 from ragstone.service.pages import DocumentPage
+from ragstone.store.listing import Count
 from ragstone.types import (
     Answer,
     ChunkingSpec,
@@ -135,6 +137,24 @@ def collection(found: Collection) -> Wire:
         "corpus_version": found.version,
         "chunking": chunking(found.chunking),
         "embedding": {"model": found.model_id, "revision": found.model_revision, "dim": found.dim},
+    }
+
+
+def collection_counts(found: CollectionCounts) -> Wire:
+    """A collection's documents by the values of a key."""
+    return {
+        "collection": found.collection,
+        "by": found.key,
+        **_amounts(found.total),
+        "counts": [{"value": count.value, **_amounts(count)} for count in found.counts],
+    }
+
+
+def _amounts(count: Count) -> Wire:
+    return {
+        "document_count": count.document_count,
+        "chunk_count": count.chunk_count,
+        "size_bytes": count.size_bytes,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ragstone.errors import CollectionNotFound, Conflict
@@ -15,6 +15,7 @@ from ragstone.store.collections import (
     require_collection,
 )
 from ragstone.store.documents import states_of
+from ragstone.store.listing import Count, count_all, count_by
 from ragstone.types import DEFAULT_COLLECTION, LOCAL_OWNER, ChunkingSpec, Collection, Principal, Receipt
 
 if TYPE_CHECKING:
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
     from ragstone.ingest.write import Writer
     from ragstone.service.documents import DocumentService
     from ragstone.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionCounts:
+    """A collection's documents by the values of `key`, the most frequent first, and all of them."""
+
+    collection: str
+    key: str
+    counts: tuple[Count, ...]
+    total: Count
 
 
 class CollectionService:
@@ -50,6 +61,21 @@ class CollectionService:
         if name not in found:
             raise CollectionNotFound(name, tuple(found))
         return found[name]
+
+    async def counts(
+        self, name: str, key: str, limit: int, principal: Principal = LOCAL_OWNER
+    ) -> CollectionCounts:
+        """A collection's documents by the `limit` most frequent values of a key.
+
+        Raises:
+            CollectionNotFound: there is no such collection.
+            InvalidFilter: nothing can be counted by this key.
+        """
+        async with self._database.read() as connection:
+            found = await require_collection(connection, principal.tenant_id, name)
+            counts = await count_by(connection, principal, found.id, key, limit)
+            total = await count_all(connection, principal, found.id)
+        return CollectionCounts(name, key, tuple(counts), total)
 
     async def create(
         self,

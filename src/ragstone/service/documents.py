@@ -11,7 +11,14 @@ from ragstone.ingest.checkpoint import Checkpoint, NoCheckpoint
 from ragstone.ingest.normalise import require_unicode
 from ragstone.ingest.pipeline import IngestPipeline
 from ragstone.ingest.request import IngestRequest
-from ragstone.service.pages import DocumentPage, check_limit, read_cursor
+from ragstone.service.pages import (
+    DocumentPage,
+    DocumentQuery,
+    check_limit,
+    read_cursor,
+    read_sort,
+    write_cursor,
+)
 from ragstone.store.collections import (
     require_collection,
 )
@@ -20,10 +27,10 @@ from ragstone.store.documents import (
     edit_document,
     find_by_id,
     get_document,
-    list_documents,
     remove_document,
     states_of,
 )
+from ragstone.store.listing import Listing, list_documents
 from ragstone.store.passages import find_chunk, read_passage
 from ragstone.telemetry.stages import StageTimer
 from ragstone.types import (
@@ -154,30 +161,31 @@ class DocumentService:
 
     async def list(
         self,
-        collection: str | None = None,
+        wanted: DocumentQuery | None = None,
         *,
-        filter_: Filter | None = None,
         cursor: str | None = None,
         limit: int = 50,
         principal: Principal = LOCAL_OWNER,
     ) -> DocumentPage:
-        """A page of documents, oldest first.
+        """A page of documents, oldest first unless `wanted` says otherwise.
 
         Raises:
-            InvalidRequest: a cursor that this server did not give, or a limit out of range.
+            InvalidRequest: a cursor that this server did not give, an unknown order, a limit out of range.
             CollectionNotFound: there is no such collection.
         """
-        after = read_cursor(cursor)
+        wanted = wanted or DocumentQuery()
+        sort, is_descending = read_sort(wanted.sort)
+        after = read_cursor(cursor, sort)
         check_limit(limit)
         async with self._database.read() as connection:
             found = None
-            if collection is not None:
-                found = (await require_collection(connection, principal.tenant_id, collection)).id
-            documents = await list_documents(
-                connection, principal, collection_id=found, filter_=filter_, after=after, limit=limit + 1
-            )
+            if wanted.collection is not None:
+                found = (await require_collection(connection, principal.tenant_id, wanted.collection)).id
+            listing = Listing(found, wanted.filter, sort, is_descending, after, limit + 1)
+            documents = await list_documents(connection, principal, listing)
         page = documents[:limit]
-        return DocumentPage(tuple(page), str(page[-1].key) if len(documents) > limit else None)
+        next_cursor = write_cursor(page[-1][1], sort) if len(documents) > limit else None
+        return DocumentPage(tuple(document for document, _ in page), next_cursor)
 
     async def read(
         self, document_id: DocumentId, span: Span | None = None, principal: Principal = LOCAL_OWNER

@@ -181,28 +181,9 @@ async def get_document(
     connection: AsyncConnection, principal: Principal, document_id: DocumentId
 ) -> Document | None:
     """One document that `principal` may see, without its text."""
-    statement = _documents().where(documents.c.id == document_id, is_visible(principal))
+    statement = document_rows().where(documents.c.id == document_id, is_visible(principal))
     row = (await connection.execute(statement)).mappings().first()
-    return None if row is None else _document(row)
-
-
-async def list_documents(
-    connection: AsyncConnection,
-    principal: Principal,
-    *,
-    collection_id: CollectionId | None,
-    filter_: Filter | None,
-    after: int,
-    limit: int,
-) -> list[Document]:
-    """Up to `limit` documents with a key above `after`, by key: the order they came in."""
-    statement = _documents().where(is_visible(principal), documents.c.key > after)
-    if collection_id is not None:
-        statement = statement.where(documents.c.collection_id == collection_id)
-    if filter_ is not None:
-        statement = statement.where(matches(filter_))
-    rows = (await connection.execute(statement.order_by(documents.c.key).limit(limit))).mappings()
-    return [_document(row) for row in rows]
+    return None if row is None else document_of(row)
 
 
 async def count_blob_uses(connection: AsyncConnection, blob_sha256: str) -> int:
@@ -300,10 +281,11 @@ def _stored_state(row: RowMapping) -> StoredState:
     )
 
 
-_documents = _states
+document_rows = _states
 
 
-def _document(row: RowMapping) -> Document:
+def document_of(row: RowMapping) -> Document:
+    """The document of a row of `document_rows`."""
     return Document(
         id=DocumentId(row["id"]),
         key=DocumentKey(row["key"]),

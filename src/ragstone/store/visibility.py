@@ -125,6 +125,14 @@ def _known(key: str, value: JsonValue, operator: Operator) -> ColumnElement[bool
     return and_(_kind_at(path).in_(kinds), operator(extracted, literal(bound)))
 
 
+def value_of(key: str) -> ColumnElement[str]:
+    """What a document has under a key, as text; NULL where it has nothing."""
+    if key in BUILT_IN:
+        return BUILT_IN[key]
+    found: ColumnElement[str] = func.json_extract(documents.c.metadata, _path(key))
+    return found
+
+
 def _kinds_and_bound(key: str, value: JsonValue) -> tuple[tuple[str, ...], str | int | float]:
     """SQLite's names for the kind of `value`, and what stands for it in a statement."""
     if isinstance(value, bool):

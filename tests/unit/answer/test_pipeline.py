@@ -16,7 +16,8 @@ from ragstone.errors import CollectionNotFound, DeadlineExceeded, GeneratorFaile
 from ragstone.models.fakes import HashEmbedder, ScriptedGenerator
 from ragstone.search.pipeline import SearchPipeline
 from ragstone.settings import AnswerSettings, GeneratorSettings, SearchSettings
-from ragstone.store.documents import list_documents, remove_document
+from ragstone.store.documents import remove_document
+from ragstone.store.listing import Listing, list_documents
 from ragstone.telemetry.stages import StageTimer
 from ragstone.types import DEFAULT_TENANT, LOCAL_OWNER, Answer, AnswerRequest, SearchRequest
 
@@ -206,11 +207,9 @@ async def run(
 async def remove_all(parts: Parts) -> None:
     """Remove every document."""
     async with parts.writer.change() as change:
-        found = await list_documents(
-            change.connection, LOCAL_OWNER, collection_id=None, filter_=None, after=0, limit=100
-        )
+        found = await list_documents(change.connection, LOCAL_OWNER, Listing(limit=100))
         collections = parts.follower.collections_of(DEFAULT_TENANT)
-        for held in found:
+        for held, _ in found:
             await remove_document(change.connection, held.key)
             change.touch(collections[held.collection].id, [held.key])
 

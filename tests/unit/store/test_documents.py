@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.support.corpus import collection_named, document, open_store, store_c
 
 from ragstone.store.chunks import vectors_by_hash
 from ragstone.store.collections import remove_collection
-from ragstone.store.database import Database
+from ragstone.store.database import Database, StoreConnection
 from ragstone.store.documents import (
     SEGMENT_CHARS,
     NewDocument,
@@ -18,10 +19,10 @@ from ragstone.store.documents import (
     edit_document,
     find_by_id,
     get_document,
-    list_documents,
     put_document,
     remove_document,
 )
+from ragstone.store.listing import Listing, SortKey, list_documents
 from ragstone.store.passages import chunk_keys, hydrated_by_key, read_passage
 from ragstone.store.tables import metadata
 from ragstone.types import (
@@ -226,16 +227,30 @@ async def test_documents_are_listed_in_pages_in_the_order_they_came(tmp_path: Pa
         for number in range(5):
             await put(database, collection, document("text", document_id=f"d{number}"))
 
-        seen: list[str] = []
-        after = 0
         async with database.read() as connection:
-            while page := await list_documents(
-                connection, LOCAL_OWNER, collection_id=collection.id, filter_=None, after=after, limit=2
-            ):
-                seen += [found.id for found in page]
-                after = page[-1].key
+            seen = await in_pages(connection, Listing(collection.id, limit=2))
 
     assert seen == ["d0", "d1", "d2", "d3", "d4"]
+
+
+@pytest.mark.parametrize("is_descending", [False, True])
+@pytest.mark.parametrize("sort", ["title", "size_bytes", "chunk_count"])
+async def test_pages_in_any_order_hold_each_document_once(
+    tmp_path: Path, sort: SortKey, is_descending: bool
+) -> None:
+    """Equal values stand in the order they came, from page to page, and backwards when descending."""
+    texts = ["b" * 50, "a", "c" * 50, "d", "e" * 200]
+    async with open_store(tmp_path / "a.db") as database:
+        collection = await a_collection(database)
+        for number, text in enumerate(texts):
+            await put(database, collection, document(text, document_id=f"d{number}", title=text[0].upper()))
+
+        async with database.read() as connection:
+            listing = Listing(collection.id, sort=sort, is_descending=is_descending, limit=2)
+            seen = await in_pages(connection, listing)
+
+    order = ["d1", "d0", "d2", "d3", "d4"] if sort == "title" else ["d1", "d3", "d0", "d2", "d4"]
+    assert seen == (order[::-1] if is_descending else order)
 
 
 async def test_a_failing_write_leaves_nothing(tmp_path: Path) -> None:
@@ -252,6 +267,15 @@ async def test_a_failing_write_leaves_nothing(tmp_path: Path) -> None:
             await put_half()
 
         assert set((await counts(database)).values()) == {0}
+
+
+async def in_pages(connection: StoreConnection, listing: Listing) -> list[str]:
+    """The ids of all pages, in order."""
+    seen: list[str] = []
+    while page := await list_documents(connection, LOCAL_OWNER, listing):
+        seen += [found.id for found, _ in page]
+        listing = replace(listing, after=page[-1][1])
+    return seen
 
 
 def a_full_document(text: str, document_id: str) -> NewDocument:

@@ -11,7 +11,8 @@ from tests.support.corpus import collection_named, document, open_store, store_c
 
 from ragstone.store.chunk_figures import collection_figures, document_figures
 from ragstone.store.database import Database
-from ragstone.store.documents import find_by_id, get_document, list_documents, put_document, states_of
+from ragstone.store.documents import find_by_id, get_document, put_document, states_of
+from ragstone.store.listing import Listing, list_documents
 from ragstone.store.passages import (
     chunk_keys,
     find_chunk,
@@ -118,15 +119,11 @@ async def test_lists_hold_visible_documents_only(shelf: Shelf, reader: tuple[Pri
     """In the list of all and in the list of a collection."""
     principal, visible = reader
     async with shelf.database.read() as connection:
-        listed = await list_documents(
-            connection, principal, collection_id=None, filter_=None, after=0, limit=100
-        )
-        of_ours = await list_documents(
-            connection, principal, collection_id=shelf.collection.id, filter_=None, after=0, limit=100
-        )
+        listed = await list_documents(connection, principal, Listing())
+        of_ours = await list_documents(connection, principal, Listing(shelf.collection.id))
 
-    assert {found.id for found in listed} == visible
-    assert {found.id for found in of_ours} == visible - {"foreign"}
+    assert {found.id for found, _ in listed} == visible
+    assert {found.id for found, _ in of_ours} == visible - {"foreign"}
 
 
 async def test_single_reads_find_visible_documents_only(

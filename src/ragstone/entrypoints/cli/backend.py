@@ -12,6 +12,7 @@ from ragstone.deadline import Deadline
 from ragstone.entrypoints import wire, wire_work
 from ragstone.entrypoints.cli.remote import RemoteBackend, find_server
 from ragstone.entrypoints.requests import read_chunking, read_filter, search_request
+from ragstone.service.pages import DocumentQuery
 from ragstone.types import AnswerRequest, DocumentId, JobId, JobState, JsonValue, RawFile
 
 if TYPE_CHECKING:
@@ -34,6 +35,15 @@ class AddFile:
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
     is_bulk: bool = False
     """One of many: others' single files go first."""
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentChoice:
+    """Which documents to list, and in which order."""
+
+    collection: str | None
+    filters: JsonValue
+    sort: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +113,7 @@ class Backend(Protocol):
         """The events of an answer."""
         ...
 
-    async def list_documents(self, collection: str | None, cursor: str | None, limit: int) -> Wire:
+    async def list_documents(self, wanted: DocumentChoice, cursor: str | None, limit: int) -> Wire:
         """A page of documents."""
         ...
 
@@ -125,6 +135,10 @@ class Backend(Protocol):
 
     async def collections(self) -> Wire:
         """Every collection."""
+        ...
+
+    async def count_documents(self, name: str, key: str, limit: int) -> Wire:
+        """A collection's documents by the values of a key."""
         ...
 
     async def create_collection(self, name: str, language: str, chunking: ChunkingOptions) -> Wire:
@@ -220,9 +234,11 @@ class LocalBackend:
             async for event in events:
                 yield wire.event(event, explain=question.explain, request_id="")
 
-    async def list_documents(self, collection: str | None, cursor: str | None, limit: int) -> Wire:
+    async def list_documents(self, wanted: DocumentChoice, cursor: str | None, limit: int) -> Wire:
         """A page of documents."""
-        return wire.document_page(await self._engine.documents.list(collection, cursor=cursor, limit=limit))
+        filter_ = None if wanted.filters is None else read_filter(wanted.filters)
+        query = DocumentQuery(wanted.collection, filter_, wanted.sort)
+        return wire.document_page(await self._engine.documents.list(query, cursor=cursor, limit=limit))
 
     async def get_document(self, document_id: str) -> Wire:
         """One document."""
@@ -243,6 +259,10 @@ class LocalBackend:
         return wire.removed_documents(
             await self._engine.documents.remove_matching(collection, read_filter(filters))
         )
+
+    async def count_documents(self, name: str, key: str, limit: int) -> Wire:
+        """A collection's documents by the values of a key."""
+        return wire.collection_counts(await self._engine.collections.counts(name, key, limit))
 
     async def collections(self) -> Wire:
         """Every collection."""

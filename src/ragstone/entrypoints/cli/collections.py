@@ -38,6 +38,35 @@ def list_collections(context: typer.Context, as_json: JsonOption = False, home: 
         console().print(collection_table(found))
 
 
+@app.command("show")
+def show_collection(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The collection's name.")] = "default",
+    key: Annotated[
+        str, typer.Option("--by", metavar="KEY", help="A metadata key, or $media_type, $language, $source.")
+    ] = "$media_type",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Values shown, the most frequent first.")] = 20,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Count a collection's documents by what they are, or by a metadata key.
+
+    Examples:
+
+        ragstone collections show
+
+        ragstone collections show handbook --by team
+    """
+    from ragstone.entrypoints.cli.show import count_table
+
+    settings = load_settings(context, home)
+    found = with_backend(settings, lambda backend: backend.count_documents(name, key, limit))
+    if as_json:
+        print_json(found)
+    else:
+        console().print(count_table(found))
+
+
 @app.command("create")
 def create_collection(
     context: typer.Context,

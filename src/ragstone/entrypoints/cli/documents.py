@@ -29,17 +29,39 @@ app = typer.Typer(help="List, show and remove documents.", no_args_is_help=True)
 def list_documents(
     context: typer.Context,
     collection: Annotated[str | None, typer.Option("-c", "--collection", help="Only of this one.")] = None,
+    filters: Annotated[
+        str | None, typer.Option("--filter", metavar="JSON", help="Only what a metadata filter matches.")
+    ] = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            metavar="KEY",
+            help="created_at, updated_at, title, size_bytes or chunk_count; -KEY begins with the highest.",
+        ),
+    ] = "created_at",
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """List documents, oldest first."""
+    """List documents, oldest first unless --sort says otherwise.
+
+    Examples:
+
+        ragstone docs list --sort=-updated_at --limit 10
+
+        ragstone docs list --filter '{"type": "eq", "key": "$language", "value": "python"}'
+    """
+    from ragstone.entrypoints.cli.backend import DocumentChoice
+
+    wanted = DocumentChoice(
+        collection, None if filters is None else read_json_option("--filter", filters), sort
+    )
 
     async def listed(backend: Backend) -> list[Wire]:
         found: list[Wire] = []
         cursor: str | None = None
         while len(found) < limit:
-            page = await backend.list_documents(collection, cursor, min(200, limit - len(found)))
+            page = await backend.list_documents(wanted, cursor, min(200, limit - len(found)))
             documents, cursor = page["documents"], page["next_cursor"]  # type: ignore[assignment]
             found += documents  # type: ignore[arg-type]
             if cursor is None:

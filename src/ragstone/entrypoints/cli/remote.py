@@ -15,7 +15,7 @@ from ragstone.errors import DependencyFailed, RagstoneError
 from ragstone.home import Home, read_server_url
 
 if TYPE_CHECKING:
-    from ragstone.entrypoints.cli.backend import AddFile, ChunkingOptions, Question
+    from ragstone.entrypoints.cli.backend import AddFile, ChunkingOptions, DocumentChoice, Question
     from ragstone.entrypoints.cli.chunks import PreviewFile
     from ragstone.types import JsonValue
 
@@ -147,9 +147,11 @@ class RemoteBackend:
         except httpx2.HTTPError as error:
             raise self._lost(error) from error
 
-    async def list_documents(self, collection: str | None, cursor: str | None, limit: int) -> Wire:
+    async def list_documents(self, wanted: DocumentChoice, cursor: str | None, limit: int) -> Wire:
         """A page of documents."""
-        query = {"collection": collection, "cursor": cursor, "limit": str(limit)}
+        query = {"collection": wanted.collection, "cursor": cursor, "limit": str(limit), "sort": wanted.sort}
+        if wanted.filters is not None:
+            query["filter"] = json.dumps(wanted.filters)
         return await self._call("GET", "/v1/documents", query=query)
 
     async def get_document(self, document_id: str) -> Wire:
@@ -169,6 +171,11 @@ class RemoteBackend:
         """Remove the documents that a filter matches."""
         query = {"collection": collection, "filter": json.dumps(filters)}
         return await self._call("DELETE", "/v1/documents", query=query)
+
+    async def count_documents(self, name: str, key: str, limit: int) -> Wire:
+        """A collection's documents by the values of a key."""
+        query = {"by": key, "limit": str(limit)}
+        return await self._call("GET", f"/v1/collections/{name}/statistics", query=query)
 
     async def collections(self) -> Wire:
         """Every collection."""

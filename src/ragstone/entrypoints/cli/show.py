@@ -79,6 +79,20 @@ def collection_table(found: Wire) -> Table:
     return table
 
 
+def count_table(found: Wire) -> Table:
+    """A collection's documents by the values of a key, the whole below."""
+    table = Table(str(found["by"]), box=None, header_style="bold", show_footer=True)
+    table.columns[0].footer = str(found["collection"])
+    for name in ("document_count", "chunk_count", "size_bytes"):
+        title = name.removesuffix("_count").removesuffix("_bytes")
+        table.add_column(title, justify="right", footer=str(found[name]))
+    for count in _objects(found["counts"]):
+        value = "(none)" if count["value"] is None else str(count["value"])
+        numbers = (count["document_count"], count["chunk_count"], count["size_bytes"])
+        table.add_row(escape(value), *(str(number) for number in numbers))
+    return table
+
+
 def job_table(jobs: Sequence[Wire]) -> Table:
     """Jobs, one per row."""
     table = Table(box=None, header_style="bold")

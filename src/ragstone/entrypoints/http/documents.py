@@ -20,6 +20,7 @@ from ragstone.errors import InvalidRequest, RagstoneError
 from ragstone.ingest.queue import Accepted
 from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine
+from ragstone.service.pages import DocumentQuery
 from ragstone.types import (
     DEFAULT_COLLECTION,
     DocumentId,
@@ -28,6 +29,8 @@ from ragstone.types import (
     Span,
     Written,
 )
+
+SORT = "created_at, updated_at, title, size_bytes or chunk_count; with a minus sign the highest first."
 
 router = APIRouter(prefix="/v1", tags=["documents"])
 
@@ -58,9 +61,11 @@ async def list_documents(
     cursor: str | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     filter: Annotated[str | None, Query(description="A filter as JSON.")] = None,  # noqa: A002
+    sort: Annotated[str, Query(description=SORT)] = "created_at",
 ) -> Response:
-    """A page of documents, oldest first; `next_cursor` leads on."""
-    page = await engine.documents.list(collection, filter_=_filter(filter), cursor=cursor, limit=limit)
+    """A page of documents, oldest first unless `sort` says otherwise; `next_cursor` leads on."""
+    wanted = DocumentQuery(collection, _filter(filter), sort)
+    page = await engine.documents.list(wanted, cursor=cursor, limit=limit)
     return respond(wire.document_page(page))
 
 
@@ -137,6 +142,17 @@ async def create_collection(engine: EngineOf, body: CreateCollection) -> Respons
 async def get_collection(engine: EngineOf, name: str) -> Response:
     """One collection with its counts."""
     return respond(wire.collection(await engine.collections.get(name)))
+
+
+@router.get("/collections/{name}/statistics", summary="Count documents", tags=["collections"])
+async def count_documents(
+    engine: EngineOf,
+    name: str,
+    by: Annotated[str, Query(description="A metadata key, or $media_type, $language.")] = "$media_type",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Response:
+    """Documents, chunks and bytes by the most frequent values of a key; null where documents have none."""
+    return respond(wire.collection_counts(await engine.collections.counts(name, by, limit)))
 
 
 @router.delete("/collections/{name}", summary="Remove a collection", tags=["collections"])

@@ -139,19 +139,13 @@ class Bench:
 
     async def sources(self, collection: str = "default") -> dict[str, str]:
         """The ids of the documents that are there, by source."""
-        from ragstone.store.documents import list_documents
+        from ragstone.store.listing import Listing, list_documents
 
         async with self.intake.parts.database.read() as connection:
             found = await find_collections(connection, DEFAULT_TENANT, (collection,))
-            documents = await list_documents(
-                connection,
-                WHO,
-                collection_id=found[0].id if found else None,
-                filter_=None,
-                after=0,
-                limit=1000,
-            )
-        return {str(one.source): one.id for one in documents}
+            listing = Listing(found[0].id if found else None, limit=1000)
+            documents = await list_documents(connection, WHO, listing)
+        return {str(one.source): one.id for one, _ in documents}
 
 
 @pytest.fixture

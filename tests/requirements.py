@@ -43,6 +43,7 @@ DONE: Mapping[str, str] = MappingProxyType(
         "ING-21": "Documents are listed, paged, filtered and sorted, and counted by any metadata key.",
         "ING-22": "A delete by id, filter or collection leaves no row, index entry or original behind.",
         "ING-23": "Page, section path and exact character span go from the parser to the citation.",
+        "ING-24": "The command line does all of it, with a bar, a line per file and a telling exit code.",
         "ING-25": "Hostile files get a clear error; the server does not notice.",
         "OPS-01": "One command, no service, no account, no download of models.",
         "OPS-09": "Settings from file, environment and flags; unknown ones refused; origins explained.",

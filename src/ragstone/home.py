@@ -73,7 +73,10 @@ def open_home(folder: Path) -> Home:
             found = marker.read_text("ascii").strip()
         else:
             found = str(FORMAT)
-            marker.write_text(f"{FORMAT}\n", "ascii")
+            # In one piece: a process that opens the same home now must not read an empty file.
+            fresh = folder / f"format.{os.getpid()}"
+            fresh.write_text(f"{FORMAT}\n", "ascii")
+            fresh.replace(marker)
     except (OSError, UnicodeDecodeError) as error:
         raise HomeMismatch(
             f"The home folder {folder} cannot be used: {error}. Choose another with --home."

@@ -25,6 +25,13 @@ class ParseRequest(msgspec.Struct, frozen=True):
     max_unpacked_bytes: int = 200 * 2**20
 
 
+class Enclosure(msgspec.Struct, frozen=True):
+    """A file that lay inside another, as it was put in."""
+
+    name: str
+    content: bytes
+
+
 class Extraction(msgspec.Struct, frozen=True, tag="extraction"):
     """The text of a file as Markdown: one string a page, slide or sheet, or one in all."""
 
@@ -34,6 +41,7 @@ class Extraction(msgspec.Struct, frozen=True, tag="extraction"):
     title: str | None = None
     metadata: dict[str, str | list[str]] = {}
     warnings: tuple[str, ...] = ()
+    enclosed: tuple[Enclosure, ...] = ()
 
 
 class Walls(msgspec.Struct, frozen=True, tag="walls"):

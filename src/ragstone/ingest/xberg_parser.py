@@ -7,6 +7,7 @@ layout, and OCR unless the caller found Tesseract's language files on this machi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html
 import io
 import re
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from ragstone.errors import DocumentRejected, EmptyDocument, ParserLimitExceeded
 from ragstone.ingest.boilerplate import without_boilerplate
-from ragstone.ingest.extraction import Extraction, PageUnit, ParseRequest
+from ragstone.ingest.extraction import Enclosure, Extraction, PageUnit, ParseRequest
+from ragstone.ingest.mail_parts import MAIL, OUTLOOK, enclosed_in, without_inner_messages
 from ragstone.ingest.markdown_text import unescaped, without_link_targets
 from ragstone.ingest.normalise import decode
 from ragstone.ingest.refusals import broken, encrypted
@@ -30,7 +32,6 @@ Progress = Callable[[int, int], None]
 
 _PDF = "application/pdf"
 _HTML = "text/html"
-_MAIL = frozenset({"message/rfc822", "application/vnd.ms-outlook"})
 _UNIT_BY_MEDIA_TYPE: Mapping[str, PageUnit] = {
     _PDF: "page",
     "application/vnd.openxmlformats-officedocument.presentationml.presentation": "slide",
@@ -72,12 +73,17 @@ def extract_with_xberg(request: ParseRequest, on_progress: Progress) -> Extracti
     warnings = [f"{warning.source}: {warning.message}" for warning in told]
     if request.media_type == _PDF:
         warnings += _read_scans(texts, request, on_progress)
+    enclosed: tuple[Enclosure, ...] = ()
+    if request.media_type in (MAIL, OUTLOOK):
+        enclosed, lost = enclosed_in(request)
+        warnings += lost
     return Extraction(
         texts=tuple(texts),
         unit=_UNIT_BY_MEDIA_TYPE.get(request.media_type),
         title=_title(document, request),
-        metadata=_metadata(document),
+        metadata=_metadata(document, enclosed),
         warnings=tuple(warnings),
+        enclosed=enclosed,
     )
 
 
@@ -95,7 +101,7 @@ def _page_count(request: ParseRequest) -> int:
 def _extracted(request: ParseRequest, config: ExtractionConfig) -> ExtractedDocument:
     import xberg
 
-    content = _page(request.content) if request.media_type == _HTML else request.content
+    content = _readable(request)
     source = xberg.ExtractInput(
         kind="bytes", bytes=content, filename=request.name, mime_type=request.media_type
     )
@@ -106,6 +112,16 @@ def _extracted(request: ParseRequest, config: ExtractionConfig) -> ExtractedDocu
     if not result.results:
         raise _translated("; ".join(e.message for e in result.errors) or "no result", request.name)
     return result.results[0]
+
+
+def _readable(request: ParseRequest) -> bytes:
+    """What xberg is given of the file."""
+    if request.media_type == _HTML:
+        return _page(request.content)
+    if request.media_type == MAIL:
+        with contextlib.suppress(Exception):  # a message that cannot be taken apart is given whole
+            return without_inner_messages(request.content)
+    return request.content
 
 
 def _page(content: bytes) -> bytes:
@@ -126,6 +142,7 @@ def _config(request: ParseRequest, marker: str, *, is_ocr: bool = False) -> Extr
     )
     return xberg.ExtractionConfig(
         use_cache=False,
+        max_archive_depth=0,  # attachments are documents of their own, see `mail_parts`
         enable_quality_processing=False,
         extraction_timeout_secs=None,
         output_format="markdown",
@@ -249,12 +266,12 @@ def _title(document: ExtractedDocument, request: ParseRequest) -> str | None:
     if request.media_type == _HTML:
         found = _HTML_TITLE.search(_html_text(request.content)[:_HEAD_CHARS])
         return html.unescape(found[1]) if found else None
-    if request.media_type in _MAIL:
+    if request.media_type in (MAIL, OUTLOOK):
         return metadata.subject or metadata.title
     return metadata.title or metadata.additional.get("directive_title", "").strip('"') or None
 
 
-def _metadata(document: ExtractedDocument) -> dict[str, str | list[str]]:
+def _metadata(document: ExtractedDocument, enclosed: Sequence[Enclosure]) -> dict[str, str | list[str]]:
     source = document.metadata
     email = source.format.email if source.format else None
     found: dict[str, str | list[str] | None] = {
@@ -266,7 +283,7 @@ def _metadata(document: ExtractedDocument) -> dict[str, str | list[str]]:
         "from": email.from_email if email else None,
         "to": email.to_emails if email else None,
         "cc": email.cc_emails if email else None,
-        "attachments": email.attachments if email else None,
+        "attachments": [part.name for part in enclosed],
     }
     return {key: value for key, value in found.items() if value}
 

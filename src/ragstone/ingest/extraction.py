@@ -23,6 +23,8 @@ class ParseRequest(msgspec.Struct, frozen=True):
     tessdata: str | None = None
     ocr_languages: tuple[str, ...] = ("eng",)
     max_unpacked_bytes: int = 200 * 2**20
+    cpu_s: float = 600.0
+    """Processor time that the file may take."""
 
 
 class Enclosure(msgspec.Struct, frozen=True):
@@ -49,6 +51,8 @@ class Walls(msgspec.Struct, frozen=True, tag="walls"):
 
     network: Literal["own namespace", "open"]
     memory_bytes: int
+    system_calls: Literal["filtered", "open"] = "open"
+    """Filtered: no sockets, no programs, no signals to others, no file opened for writing."""
 
 
 class Begun(msgspec.Struct, frozen=True, tag="begun"):

@@ -152,6 +152,9 @@ class ParserProcess:
         if code == -signal.SIGKILL or any(word in last_words for word in _MEMORY_WORDS):
             what = f"needs more memory than the {self._limits.memory_mb:,} MiB that parsing may take"
             return over_limit(name, what, "ingest.parse_memory_mb")
+        if code == -signal.SIGXCPU:
+            what = f"took more than {self._limits.max_timeout_s:g} s of processor time"
+            return over_limit(name, what, "ingest.parse_timeout_s")
         how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
         return broken(name, f"it crashed the parser process ({how}); other documents are not affected")
 

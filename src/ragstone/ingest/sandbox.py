@@ -10,7 +10,7 @@ from anyio import to_thread
 from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, NotReady
 from ragstone.ingest.document import document_of
-from ragstone.ingest.extraction import Engine, Extraction, ParseRequest, Rejection
+from ragstone.ingest.extraction import Engine, Extraction, ParseRequest, Rejection, Walls
 from ragstone.ingest.limits import ParsingLimits
 from ragstone.ingest.parser_process import ParserProcess, ProcessEndedError
 from ragstone.ingest.refusals import rejected
@@ -68,6 +68,7 @@ class SandboxedParser:
             tessdata=self._tessdata,
             ocr_languages=self._limits.ocr_languages,
             max_unpacked_bytes=self._limits.max_unpacked_bytes,
+            cpu_s=self._limits.max_timeout_s,
         )
 
     async def _reply(self, request: ParseRequest) -> Extraction | Rejection:
@@ -94,6 +95,16 @@ class SandboxedParser:
                 self._idle.append(process)
             else:
                 await process.kill()
+
+    async def walls(self) -> Walls:
+        """Which walls a parser process stands behind on this machine; starts one and ends it.
+
+        Raises:
+            NotReady: no parser process could be started.
+        """
+        process = await ParserProcess.start(self._limits)
+        await process.kill()
+        return process.walls
 
     async def aclose(self) -> None:
         """End every idle process; a call in flight ends its own."""

@@ -1,6 +1,6 @@
 """What the parser process hands back, and what it is handed: plain structs, light to import.
 
-The parent normalises the text and counts the offsets itself, so nothing here carries a position.
+The parent normalises the text of documents and counts their offsets itself: extractions carry no position.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from typing import Literal
 
 import msgspec
 
+from ragstone.types import Break, SectionSpan
+
 Engine = Literal["auto", "xberg", "fallback"]
 PageUnit = Literal["page", "slide", "sheet"]
 
 
-class ParseRequest(msgspec.Struct, frozen=True):
+class ParseRequest(msgspec.Struct, frozen=True, tag="parse"):
     """One file for the parser process. `tessdata=None` means no OCR."""
 
     content: bytes
@@ -25,6 +27,27 @@ class ParseRequest(msgspec.Struct, frozen=True):
     max_unpacked_bytes: int = 200 * 2**20
     cpu_s: float = 600.0
     """Processor time that the file may take."""
+
+
+class OutlineRequest(msgspec.Struct, frozen=True, tag="outline"):
+    """Source code whose syntax is wanted: normalised text, its language, and its name's suffix."""
+
+    text: str
+    name: str
+    language: str | None
+    suffix: str
+    cpu_s: float = 600.0
+
+
+Request = ParseRequest | OutlineRequest
+
+
+class Outlined(msgspec.Struct, frozen=True, tag="outlined"):
+    """The outline of source code; positions count code points of the text that was sent."""
+
+    sections: tuple[SectionSpan, ...]
+    breaks: tuple[Break, ...]
+    warnings: tuple[str, ...] = ()
 
 
 class Enclosure(msgspec.Struct, frozen=True):
@@ -69,4 +92,5 @@ class Rejection(msgspec.Struct, frozen=True, tag="rejection"):
     message: str
 
 
-Reply = Walls | Begun | Extraction | Rejection
+Answer = Extraction | Outlined | Rejection
+Reply = Walls | Begun | Answer

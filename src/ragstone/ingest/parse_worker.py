@@ -16,7 +16,17 @@ from typing import BinaryIO
 import msgspec
 
 from ragstone.errors import BrokenDocument, DocumentRejected, EncryptedDocument
-from ragstone.ingest.extraction import Begun, Extraction, ParseRequest, Rejection, Reply
+from ragstone.ingest.extraction import (
+    Answer,
+    Begun,
+    Extraction,
+    Outlined,
+    OutlineRequest,
+    ParseRequest,
+    Rejection,
+    Reply,
+    Request,
+)
 from ragstone.ingest.process_walls import allow_cpu_time, stand_behind_walls
 from ragstone.ingest.refusals import broken, check_before_parsing, over_limit
 from ragstone.ingest.xberg_parser import Progress, extract_with_xberg
@@ -68,7 +78,7 @@ def main() -> None:
 
 
 def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
-    decoder = msgspec.msgpack.Decoder(ParseRequest)
+    decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
     while header := requests.read(_LENGTH.size):
         request = decoder.decode(requests.read(_LENGTH.unpack(header)[0]))
         allow_cpu_time(request.cpu_s)
@@ -76,8 +86,10 @@ def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
         _send(replies, _reply(request, lambda pages, ocr: _send(replies, Begun(pages, ocr))))
 
 
-def _reply(request: ParseRequest, on_progress: Progress) -> Extraction | Rejection:
+def _reply(request: Request, on_progress: Progress) -> Answer:
     try:
+        if isinstance(request, OutlineRequest):
+            return _outlined(request)
         return extract(request, on_progress)
     except DocumentRejected as refused:
         return Rejection(refused.code, refused.message)
@@ -88,6 +100,13 @@ def _reply(request: ParseRequest, on_progress: Progress) -> Extraction | Rejecti
     except Exception as error:  # noqa: BLE001 - the loop of a worker: one document must not cost the next
         failure = broken(request.name, f"{type(error).__name__}: {error}")
         return Rejection(failure.code, failure.message)
+
+
+def _outlined(request: OutlineRequest) -> Outlined:
+    from ragstone.ingest.syntax import outline
+
+    found = outline(request.text, request.language, request.suffix)
+    return Outlined(found.sections, found.breaks, found.warnings)
 
 
 def _send(replies: BinaryIO, reply: Reply) -> None:

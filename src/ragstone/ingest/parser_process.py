@@ -20,7 +20,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 import ragstone.errors
 from ragstone.errors import DocumentRejected, NotReady
-from ragstone.ingest.extraction import Begun, Extraction, ParseRequest, Rejection, Reply, Walls
+from ragstone.ingest.extraction import Answer, Begun, Reply, Request, Walls
 from ragstone.ingest.limits import ParsingLimits
 from ragstone.ingest.refusals import broken, over_limit
 
@@ -94,7 +94,7 @@ class ParserProcess:
         """Whether it has not ended, as far as this process was told."""
         return self._process.returncode is None
 
-    async def parse(self, request: ParseRequest) -> Extraction | Rejection:
+    async def parse(self, request: Request) -> Answer:
         """What the process makes of one file.
 
         Raises:
@@ -116,7 +116,7 @@ class ParserProcess:
         what = f"took longer than the {allowed_s:g} s that parsing it may take"
         raise over_limit(request.name, what, "ingest.parse_timeout_s")
 
-    async def _send(self, request: ParseRequest) -> None:
+    async def _send(self, request: Request) -> None:
         frame = await to_thread.run_sync(msgspec.msgpack.encode, request)
         try:
             await self._requests.send(_LENGTH.pack(len(frame)))
@@ -127,7 +127,7 @@ class ParserProcess:
         if not isinstance(begun, Begun):
             raise ProcessEndedError
 
-    async def _receive_reply(self, request: ParseRequest) -> Begun | Extraction | Rejection:
+    async def _receive_reply(self, request: Request) -> Begun | Answer:
         try:
             reply = await self._receive()
         except (anyio.IncompleteRead, anyio.EndOfStream, msgspec.DecodeError, ValueError) as error:

@@ -17,8 +17,10 @@ import pytest
 
 from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, ParserLimitExceeded
+from ragstone.ingest.extraction import Request
 from ragstone.ingest.limits import ParsingLimits
 from ragstone.ingest.parse import DocumentParser
+from ragstone.ingest.parser_process import ParserProcess
 from ragstone.ingest.sandbox import SandboxedParser
 from ragstone.types import RawFile
 
@@ -214,6 +216,28 @@ def test_a_killed_server_leaves_no_process_behind() -> None:
 
     os.close(child)
     assert ended
+
+
+@pytest.mark.anyio
+async def test_source_code_that_crashes_its_grammar_is_cut_by_indentation(
+    parser: DocumentParser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Syntax is parsed in a parser process: one that dies of it costs the outline, not the document."""
+    code = RawFile(b"def ponds():\n    return 1\n", "ponds.py")
+    whole = await parser.parse(code, Deadline.after(60))
+    asked = ParserProcess._send
+
+    async def ask_and_kill(process: ParserProcess, request: Request) -> None:
+        await asked(process, request)
+        process._process.send_signal(signal.SIGSEGV)
+
+    monkeypatch.setattr(ParserProcess, "_send", ask_and_kill)
+    crashed = await parser.parse(RawFile(b"x = 1\n" * 80_000, "ponds.py"), Deadline.after(60))
+
+    assert [section.path for section in whole.sections] == [("ponds",)]
+    assert crashed.sections == ()
+    assert len(crashed.breaks) == 80_000
+    assert "Cut by indentation" in crashed.warnings[0] and "SIGSEGV" in crashed.warnings[0]
 
 
 @pytest.mark.anyio

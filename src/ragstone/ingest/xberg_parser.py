@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from ragstone.errors import DocumentRejected, EmptyDocument, ParserLimitExceeded
 from ragstone.ingest.boilerplate import without_boilerplate
 from ragstone.ingest.extraction import Enclosure, Extraction, PageUnit, ParseRequest
+from ragstone.ingest.legibility import is_blank, is_legible
 from ragstone.ingest.mail_parts import MAIL, OUTLOOK, enclosed_in, without_inner_messages
 from ragstone.ingest.markdown_text import unescaped, without_link_targets
 from ragstone.ingest.normalise import decode
@@ -43,8 +44,10 @@ _UNIT_BY_MEDIA_TYPE: Mapping[str, PageUnit] = {
 _HTML_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset=["']?([\w.:-]{1,40})""", re.IGNORECASE)
 _HTML_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{1,1000})", re.IGNORECASE)
 _HEAD_CHARS = 65_536
-_TEXT_LAYER_MIN_CHARS = 8
-"""A page with fewer visible characters has no text layer worth the name (a stamp, a page number)."""
+_INSTALL = (
+    "To read scans, install Tesseract with the files of its languages (ingest.ocr_language) and set "
+    "ingest.ocr to auto."
+)
 _LISTED_PAGES = 10
 _ANY = 1_000_000_000
 _UNTOLD_WARNINGS = frozenset({"exif", "ocr"})
@@ -211,21 +214,29 @@ def _sheet(page: PageContent) -> str:
 
 
 def _read_scans(texts: list[str], request: ParseRequest, on_progress: Progress) -> list[str]:
-    """Fill in the pages that have no text layer, or say that there are some."""
-    blank = [n for n, text in enumerate(texts) if len("".join(text.split())) < _TEXT_LAYER_MIN_CHARS]
-    scanned, content = _only_scanned(request.content, blank)
-    if not scanned:
+    """Read by OCR the pages whose text layer is missing or cannot be read by anyone, or say which they are."""
+    wanted = [n for n, text in enumerate(texts) if is_blank(text) or not is_legible(text)]
+    shown, content = _only_scanned(request.content, wanted)
+    if not shown:
         return []
     if request.tessdata is None:
-        return [_no_text_layer(scanned)]
-    on_progress(len(texts), len(scanned))
+        return _not_read(texts, shown)
+    on_progress(len(texts), len(shown))
     marker = uuid.uuid4().hex
     part = ParseRequest(content, request.name, _PDF, "xberg", request.tessdata, request.ocr_languages)
     pages = _pdf_pages(_extracted(part, _config(part, marker, is_ocr=True)), marker)
-    read = [(index, page) for index, page in zip(scanned, pages, strict=False) if page.strip()]
-    for index, page in read:
-        texts[index] = page
-    return [f"Read by OCR, which may err: {_listed([index for index, _ in read])}."] if read else []
+    read: list[int] = []
+    for index, page in zip(shown, pages, strict=False):
+        # What OCR makes of a page of codes and numbers is no better than its layer, which may be right.
+        if page.strip() if is_blank(texts[index]) else not is_blank(page) and is_legible(page):
+            texts[index] = page
+            read.append(index)
+    garbled = [n for n in shown if n not in read and not is_blank(texts[n])]
+    warnings = [f"Read by OCR, which may err: {_listed(read)}."] if read else []
+    return [
+        *warnings,
+        *([f"Garbled text layer, kept as OCR read no better: {_listed(garbled)}."] if garbled else []),
+    ]
 
 
 def _only_scanned(content: bytes, candidates: Sequence[int]) -> tuple[list[int], bytes]:
@@ -249,11 +260,12 @@ def _only_scanned(content: bytes, candidates: Sequence[int]) -> tuple[list[int],
     return scanned, buffer.getvalue()
 
 
-def _no_text_layer(pages: Sequence[int]) -> str:
-    return (
-        f"No text layer: {_listed(pages)}. To read scans, install Tesseract with its language files and "
-        "set ingest.ocr to auto."
-    )
+def _not_read(texts: Sequence[str], pages: Sequence[int]) -> list[str]:
+    """Without OCR: which pages have no text layer, and which one that nobody can read."""
+    blank = [index for index in pages if is_blank(texts[index])]
+    garbled = [index for index in pages if index not in blank]
+    kinds = (("No text layer", blank), ("Garbled text layer", garbled))
+    return [f"{what}: {_listed(found)}. {_INSTALL}" for what, found in kinds if found]
 
 
 def _listed(pages: Sequence[int]) -> str:

@@ -281,6 +281,7 @@ def _parsing_limits(settings: Settings) -> ParsingLimits:
         timeout_s=ingest.parse_timeout_s,
         memory_mb=ingest.parse_memory_mb,
         max_unpacked_bytes=ingest.max_unpacked_bytes,
+        max_attachments=ingest.max_attachments,
         ocr=ingest.ocr,
         ocr_language=ingest.ocr_language,
     )

@@ -82,6 +82,12 @@ class IngestSettings(Section):
     max_unpacked_bytes: int = Field(
         200 * 2**20, ge=2**20, description="What a ZIP-based file (DOCX, EPUB, ...) may unpack to."
     )
+    max_attachments: int = Field(
+        100,
+        ge=0,
+        le=10_000,
+        description="Attachments taken out of one e-mail, those of messages in it included.",
+    )
     ocr: Literal["auto", "off"] = Field(
         "auto", description="Read scanned pages with Tesseract when installed."
     )

@@ -89,6 +89,17 @@ class ParsedDocument:
     """Of source code, in order; empty for prose."""
     metadata: Metadata = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    enclosed: tuple[RawFile, ...] = ()
+    """Files that came inside, not looked at yet; a whole parser turns them into `attachments`."""
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that came inside another, and what was read of it. Its name is its way: `inner.eml/plan.pdf`."""
+
+    file: RawFile
+    document: ParsedDocument
 
 
 class Parser(Protocol):

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ragstone.texts import (
+    Attachment as Attachment,
     Break as Break,
     ChunkDraft as ChunkDraft,
     ChunkingSpec as ChunkingSpec,
@@ -225,6 +226,18 @@ class Document:
     warnings: tuple[str, ...]
     created_at: str
     updated_at: str
+    parent_id: DocumentId | None = None
+    """The document that it came with, as an attachment: it is replaced and removed with that one."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenAttachment:
+    """A document that was made of an attachment; `name` is its way from the message: `inner.eml/plan.pdf`."""
+
+    document_id: DocumentId
+    name: str
+    title: str
+    chunk_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +256,7 @@ class Written:
     warnings: tuple[str, ...] = ()
     embedded_count: int = 0
     """Chunks that the model had to embed; the others had their vector already."""
+    attachments: tuple[WrittenAttachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,8 @@ def test_golden_phrase_is_found_at_its_place(rag: ragstone.Ragstone, data_folder
     expected = GOLDEN[name]
     phrase = str(expected["phrase"])
     source = str((data_folder / "files" / name).resolve())
+    if "attachment" in expected:
+        source += f"#{expected['attachment']}"
 
     passages = list(_places(rag, phrase, source))
 

@@ -124,15 +124,15 @@ async def test_a_page_built_to_mislead_keeps_its_content_alone(parser: Sandboxed
 
 
 @pytest.mark.anyio
-async def test_mail_has_its_subject_as_title_and_its_attachment_as_a_section(parser: SandboxedParser) -> None:
-    """A reader finds the body and the attached text."""
+async def test_mail_has_its_subject_as_title_and_gives_its_attachment_out(parser: SandboxedParser) -> None:
+    """The text is the body's; what was attached comes along as it was put in."""
     parsed = await _parse(parser, small_files.EML, "report.eml")
 
     assert parsed.title == "Pond report"
     assert "ann@example.com" in str(parsed.metadata["from"])
     assert "The ducks are well." in parsed.text
-    attached = next(s for s in parsed.sections if "One hundred and eighty." in s.span.of(parsed.text))
-    assert attached.path == ("count.txt",)
+    assert "One hundred and eighty." not in parsed.text
+    assert parsed.enclosed == (RawFile(b"One hundred and eighty.", "count.txt"),)
 
 
 @pytest.mark.anyio

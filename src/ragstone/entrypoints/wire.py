@@ -45,6 +45,10 @@ def written(result: Written) -> Wire:
         "corpus_version": result.corpus_version,
         "status": result.status,
         "warnings": list(result.warnings),
+        "attachments": [
+            {"id": part.document_id, "name": part.name, "title": part.title, "chunk_count": part.chunk_count}
+            for part in result.attachments
+        ],
     }
 
 
@@ -70,8 +74,8 @@ def receipt(result: Receipt) -> Wire:
 
 
 def removed_document(result: Receipt) -> Wire:
-    """The removal of one document."""
-    (gone,) = result.documents
+    """The removal of one document; the receipt lists its attachments, too."""
+    gone = result.documents[0]
     return {
         "id": gone.id,
         "version": gone.version,
@@ -117,6 +121,7 @@ def document(found: Document) -> Wire:
         "chunk_count": found.chunk_count,
         "metadata": dict(found.metadata),
         "warnings": list(found.warnings),
+        "parent_id": found.parent_id,
         "created_at": found.created_at,
         "updated_at": found.updated_at,
     }

@@ -34,13 +34,14 @@ def assemble(
         pages=parsed.pages,
         sections=parsed.sections,
         chunks=prepared.chunks,
-        metadata={**parsed.metadata, **_given_metadata(request, old)},
+        metadata={**parsed.metadata, **given_metadata(request, old)},
         access_groups=request.access_groups,
         warnings=parsed.warnings,
     )
 
 
-def _given_metadata(request: IngestRequest, old: StoredState | None) -> Metadata:
+def given_metadata(request: IngestRequest, old: StoredState | None) -> Metadata:
+    """What the request says of the document, else what is said already."""
     if request.metadata is not None:
         return request.metadata
     return {} if old is None else old.metadata

@@ -16,7 +16,17 @@ from typing import Protocol, TypeVar, get_args
 import msgspec
 from anyio import to_thread
 
-from ragstone.types import Break, ChunkDraft, JobId, JobStage, PageSpan, ParsedDocument, SectionSpan
+from ragstone.types import (
+    Attachment,
+    Break,
+    ChunkDraft,
+    JobId,
+    JobStage,
+    PageSpan,
+    ParsedDocument,
+    RawFile,
+    SectionSpan,
+)
 
 STAGES: tuple[JobStage, ...] = get_args(JobStage)
 _DIGEST_BYTES = 16
@@ -42,11 +52,11 @@ class Checkpoint(Protocol):
         """Keep the parsed document."""
         ...
 
-    async def drafts(self, cut_by: str) -> Sequence[ChunkDraft] | None:
-        """The chunks, if they were kept and cut in the way that `cut_by` names."""
+    async def drafts(self, cut_by: str, part: int = 0) -> Sequence[ChunkDraft] | None:
+        """The chunks, if they were kept and cut in the way that `cut_by` names; attachments count from 1."""
         ...
 
-    async def keep_drafts(self, cut_by: str, drafts: Sequence[ChunkDraft]) -> None:
+    async def keep_drafts(self, cut_by: str, drafts: Sequence[ChunkDraft], part: int = 0) -> None:
         """Keep the chunks."""
         ...
 
@@ -75,11 +85,11 @@ class NoCheckpoint:
     async def keep_parsed(self, parsed: ParsedDocument) -> None:
         """Nothing is kept."""
 
-    async def drafts(self, cut_by: str) -> Sequence[ChunkDraft] | None:  # noqa: ARG002 (of the port)
+    async def drafts(self, cut_by: str, part: int = 0) -> Sequence[ChunkDraft] | None:  # noqa: ARG002 (of the port)
         """Nothing was kept."""
         return None
 
-    async def keep_drafts(self, cut_by: str, drafts: Sequence[ChunkDraft]) -> None:
+    async def keep_drafts(self, cut_by: str, drafts: Sequence[ChunkDraft], part: int = 0) -> None:
         """Nothing is kept."""
 
     async def vectors(self, model: str) -> Mapping[bytes, bytes]:  # noqa: ARG002 (of the port)
@@ -103,6 +113,51 @@ class _Parsed(msgspec.Struct):
     breaks: tuple[Break, ...]
     metadata: dict[str, object]
     warnings: tuple[str, ...]
+    attachments: tuple[_ParsedAttachment, ...] = ()
+
+    @classmethod
+    def of(cls, parsed: ParsedDocument, version: str) -> _Parsed:
+        """As it is kept."""
+        return cls(
+            version,
+            parsed.text,
+            parsed.media_type,
+            parsed.title,
+            parsed.language,
+            parsed.pages,
+            parsed.sections,
+            parsed.breaks,
+            dict(parsed.metadata),
+            parsed.warnings,
+            tuple(
+                _ParsedAttachment(part.file.name, part.file.content, cls.of(part.document, version))
+                for part in parsed.attachments
+            ),
+        )
+
+    def document(self) -> ParsedDocument:
+        """As it was."""
+        return ParsedDocument(
+            text=self.text,
+            media_type=self.media_type,
+            title=self.title,
+            language=self.language,
+            pages=self.pages,
+            sections=self.sections,
+            breaks=self.breaks,
+            metadata=self.metadata,  # type: ignore[arg-type] # JSON went in
+            warnings=self.warnings,
+            attachments=tuple(
+                Attachment(RawFile(part.content, part.name), part.parsed.document())
+                for part in self.attachments
+            ),
+        )
+
+
+class _ParsedAttachment(msgspec.Struct):
+    name: str
+    content: bytes
+    parsed: _Parsed
 
 
 class _Drafts(msgspec.Struct):
@@ -141,45 +196,24 @@ class FileCheckpoint:
         kept = await to_thread.run_sync(_read, self._folder / "parsed", _Parsed)
         if kept is None or kept.version != self._version:
             return None
-        return ParsedDocument(
-            text=kept.text,
-            media_type=kept.media_type,
-            title=kept.title,
-            language=kept.language,
-            pages=kept.pages,
-            sections=kept.sections,
-            breaks=kept.breaks,
-            metadata=kept.metadata,  # type: ignore[arg-type] # JSON went in
-            warnings=kept.warnings,
-        )
+        return kept.document()
 
     async def keep_parsed(self, parsed: ParsedDocument) -> None:
         """In one file."""
-        kept = _Parsed(
-            self._version,
-            parsed.text,
-            parsed.media_type,
-            parsed.title,
-            parsed.language,
-            parsed.pages,
-            parsed.sections,
-            parsed.breaks,
-            dict(parsed.metadata),
-            parsed.warnings,
-        )
+        kept = await to_thread.run_sync(_Parsed.of, parsed, self._version)
         await to_thread.run_sync(_write_value, self._folder / "parsed", kept)
 
-    async def drafts(self, cut_by: str) -> Sequence[ChunkDraft] | None:
+    async def drafts(self, cut_by: str, part: int = 0) -> Sequence[ChunkDraft] | None:
         """The chunks, if this version cut them in the same way."""
-        kept = await to_thread.run_sync(_read, self._folder / "drafts", _Drafts)
+        kept = await to_thread.run_sync(_read, self._folder / f"drafts-{part}", _Drafts)
         if kept is None or (kept.version, kept.cut_by) != (self._version, cut_by):
             return None
         return kept.drafts
 
-    async def keep_drafts(self, cut_by: str, drafts: Sequence[ChunkDraft]) -> None:
+    async def keep_drafts(self, cut_by: str, drafts: Sequence[ChunkDraft], part: int = 0) -> None:
         """In one file."""
         kept = _Drafts(self._version, cut_by, tuple(drafts))
-        await to_thread.run_sync(_write_value, self._folder / "drafts", kept)
+        await to_thread.run_sync(_write_value, self._folder / f"drafts-{part}", kept)
 
     async def vectors(self, model: str) -> Mapping[bytes, bytes]:
         """From all files of slices."""

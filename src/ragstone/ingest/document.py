@@ -9,7 +9,7 @@ from ragstone.errors import EmptyDocument
 from ragstone.ingest.extraction import Extraction
 from ragstone.ingest.normalise import normalise
 from ragstone.ingest.sections import markdown_headings, markdown_title, sections_of
-from ragstone.types import PageSpan, ParsedDocument, Span
+from ragstone.types import PageSpan, ParsedDocument, RawFile, Span
 
 _PAGE_BREAK = "\n\n"
 
@@ -32,6 +32,7 @@ def document_of(extraction: Extraction, name: str, media_type: str) -> ParsedDoc
         sections=sections_of(markdown_headings(text), len(text)),
         metadata=extraction.metadata,
         warnings=extraction.warnings,
+        enclosed=tuple(RawFile(part.content, part.name) for part in extraction.enclosed),
     )
 
 

@@ -1,6 +1,6 @@
 """What the parser process hands back, and what it is handed: plain structs, light to import.
 
-The parent normalises the text and counts the offsets itself, so nothing here carries a position.
+The parent normalises the text of documents and counts their offsets itself: extractions carry no position.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from typing import Literal
 
 import msgspec
 
+from ragstone.types import Break, SectionSpan
+
 Engine = Literal["auto", "xberg", "fallback"]
 PageUnit = Literal["page", "slide", "sheet"]
 
 
-class ParseRequest(msgspec.Struct, frozen=True):
+class ParseRequest(msgspec.Struct, frozen=True, tag="parse"):
     """One file for the parser process. `tessdata=None` means no OCR."""
 
     content: bytes
@@ -23,6 +25,36 @@ class ParseRequest(msgspec.Struct, frozen=True):
     tessdata: str | None = None
     ocr_languages: tuple[str, ...] = ("eng",)
     max_unpacked_bytes: int = 200 * 2**20
+    cpu_s: float = 600.0
+    """Processor time that the file may take."""
+
+
+class OutlineRequest(msgspec.Struct, frozen=True, tag="outline"):
+    """Source code whose syntax is wanted: normalised text, its language, and its name's suffix."""
+
+    text: str
+    name: str
+    language: str | None
+    suffix: str
+    cpu_s: float = 600.0
+
+
+Request = ParseRequest | OutlineRequest
+
+
+class Outlined(msgspec.Struct, frozen=True, tag="outlined"):
+    """The outline of source code; positions count code points of the text that was sent."""
+
+    sections: tuple[SectionSpan, ...]
+    breaks: tuple[Break, ...]
+    warnings: tuple[str, ...] = ()
+
+
+class Enclosure(msgspec.Struct, frozen=True):
+    """A file that lay inside another, as it was put in."""
+
+    name: str
+    content: bytes
 
 
 class Extraction(msgspec.Struct, frozen=True, tag="extraction"):
@@ -34,6 +66,7 @@ class Extraction(msgspec.Struct, frozen=True, tag="extraction"):
     title: str | None = None
     metadata: dict[str, str | list[str]] = {}
     warnings: tuple[str, ...] = ()
+    enclosed: tuple[Enclosure, ...] = ()
 
 
 class Walls(msgspec.Struct, frozen=True, tag="walls"):
@@ -41,6 +74,8 @@ class Walls(msgspec.Struct, frozen=True, tag="walls"):
 
     network: Literal["own namespace", "open"]
     memory_bytes: int
+    system_calls: Literal["filtered", "open"] = "open"
+    """Filtered: no sockets, no programs, no signals to others, no file opened for writing."""
 
 
 class Begun(msgspec.Struct, frozen=True, tag="begun"):
@@ -57,4 +92,5 @@ class Rejection(msgspec.Struct, frozen=True, tag="rejection"):
     message: str
 
 
-Reply = Walls | Begun | Extraction | Rejection
+Answer = Extraction | Outlined | Rejection
+Reply = Walls | Begun | Answer

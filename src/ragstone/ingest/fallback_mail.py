@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
-from email.message import MIMEPart
+from collections.abc import Sequence
+from email.message import EmailMessage, MIMEPart
 
-from ragstone.ingest.extraction import Extraction
+from ragstone.ingest.extraction import Enclosure, Extraction
 from ragstone.ingest.fallback_html import html_to_markdown
 
 _HEADERS = ("Subject", "From", "To", "Cc", "Date")
 
 
-def mail_to_markdown(content: bytes) -> Extraction:
-    """The subject as title, the headers a reader sees, the body, and attachments that are text."""
-    message = email.message_from_bytes(content, policy=email.policy.default)
+def mail_to_markdown(
+    message: EmailMessage, enclosed: Sequence[Enclosure] = (), warnings: Sequence[str] = ()
+) -> Extraction:
+    """The subject as title, the headers a reader sees, and the body; attachments go along as they are."""
     headers = {name: " ".join(str(message[name]).split()) for name in _HEADERS if message[name]}
     lines = [f"**{name}**: {value}" for name, value in headers.items()]
     body = message.get_body(("plain", "html"))
-    parts = ["\n\n".join(lines), _text(body) if body else ""]
-    names: list[str] = []
-    for attachment in message.iter_attachments():
-        names.append(attachment.get_filename() or "unnamed")
-        if attachment.get_content_maintype() == "text":
-            parts.append(f"## {names[-1]}\n\n{_text(attachment)}")
+    text = "\n\n".join(["\n\n".join(lines), _text(body) if body else ""])
     metadata: dict[str, str | list[str]] = {
         name.lower(): value for name, value in headers.items() if name in ("From", "To", "Cc", "Date")
     }
-    if names:
-        metadata["attachments"] = names
-    return Extraction(("\n\n".join(parts),), title=headers.get("Subject"), metadata=metadata)
+    if enclosed:
+        metadata["attachments"] = [part.name for part in enclosed]
+    return Extraction(
+        (text,),
+        title=headers.get("Subject"),
+        metadata=metadata,
+        warnings=tuple(warnings),
+        enclosed=tuple(enclosed),
+    )
 
 
 def _text(part: MIMEPart) -> str:

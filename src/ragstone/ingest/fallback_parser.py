@@ -15,6 +15,7 @@ from ragstone.ingest.extraction import Extraction, ParseRequest
 from ragstone.ingest.fallback_html import html_to_markdown
 from ragstone.ingest.fallback_mail import mail_to_markdown
 from ragstone.ingest.fallback_office import read_docx, read_pptx, read_xlsx
+from ragstone.ingest.mail_parts import enclosed_in, parse_mail
 from ragstone.ingest.normalise import decode
 from ragstone.ingest.refusals import broken, encrypted
 
@@ -46,6 +47,7 @@ def extract_with_fallback(request: ParseRequest) -> Extraction:
         extraction.title,
         extraction.metadata,
         (*extraction.warnings, USED),
+        extraction.enclosed,
     )
 
 
@@ -69,9 +71,8 @@ def _read_html(request: ParseRequest) -> Extraction:
 
 
 def _read_mail(request: ParseRequest) -> Extraction:
-    decoded = decode(request.content)
-    is_wide = decoded.encoding.startswith(("utf-16", "utf-32"))  # the standard library reads bytes as ASCII
-    return mail_to_markdown(decoded.text.encode("utf-8", "replace") if is_wide else request.content)
+    enclosed, lost = enclosed_in(request)
+    return mail_to_markdown(parse_mail(request.content), enclosed, lost)
 
 
 def _open_zip(read: Callable[[zipfile.ZipFile], Extraction]) -> Callable[[ParseRequest], Extraction]:

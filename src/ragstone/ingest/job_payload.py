@@ -8,7 +8,7 @@ from typing import cast
 from ragstone.errors import Conflict, RagstoneError, error_of
 from ragstone.ingest.request import IngestRequest
 from ragstone.store.job_rows import ClaimedJob, Job
-from ragstone.types import DocumentId, JsonValue, Metadata, Principal, RawFile, Written
+from ragstone.types import DocumentId, JsonValue, Metadata, Principal, RawFile, Written, WrittenAttachment
 
 
 def payload_of(request: IngestRequest) -> Metadata:
@@ -54,6 +54,10 @@ def result_of(written: Written) -> Mapping[str, JsonValue]:
         "embedded_count": written.embedded_count,
         "collection": written.collection,
         "warnings": list(written.warnings),
+        "attachments": [
+            {"id": part.document_id, "name": part.name, "title": part.title, "chunk_count": part.chunk_count}
+            for part in written.attachments
+        ],
     }
 
 
@@ -69,6 +73,15 @@ def written_of(job: Job, corpus_version: int) -> Written:
         corpus_version=corpus_version,
         warnings=tuple(cast("list[str]", result["warnings"])),
         embedded_count=cast("int", result["embedded_count"]),
+        attachments=tuple(
+            WrittenAttachment(
+                DocumentId(str(part["id"])),
+                str(part["name"]),
+                str(part["title"]),
+                cast("int", part["chunk_count"]),
+            )
+            for part in cast("list[dict[str, object]]", result.get("attachments", []))
+        ),
     )
 
 

@@ -30,6 +30,8 @@ class ParsingLimits:
     """Address space of a parser process; xberg maps 370 to 500 MB before it reads a byte (November 2026)."""
     max_unpacked_bytes: int = 200 * 2**20
     """What a ZIP-based file may unpack to."""
+    max_attachments: int = 100
+    """How many files inside one file are taken out of it, however deep they lie."""
     ocr: Literal["auto", "off"] = "auto"
     ocr_language: str = "eng"
     """Tesseract's language codes, joined by +."""

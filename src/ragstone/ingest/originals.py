@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
@@ -12,6 +13,11 @@ from ragstone.store.job_rows import is_blob_of_job
 if TYPE_CHECKING:
     from ragstone.store.blobs import Blobs
     from ragstone.store.database import Database, StoreConnection
+
+
+def content_hash(content: bytes) -> str:
+    """What tells the same bytes; blocks, a second for half a gigabyte."""
+    return hashlib.sha256(content).hexdigest()
 
 
 async def drop_unused_original(database: Database, blobs: Blobs, sha256: str) -> bool:

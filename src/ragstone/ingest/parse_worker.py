@@ -16,8 +16,18 @@ from typing import BinaryIO
 import msgspec
 
 from ragstone.errors import BrokenDocument, DocumentRejected, EncryptedDocument
-from ragstone.ingest.extraction import Begun, Extraction, ParseRequest, Rejection, Reply, Walls
-from ragstone.ingest.process_walls import die_with_parent, leave_network, limit_resources
+from ragstone.ingest.extraction import (
+    Answer,
+    Begun,
+    Extraction,
+    Outlined,
+    OutlineRequest,
+    ParseRequest,
+    Rejection,
+    Reply,
+    Request,
+)
+from ragstone.ingest.process_walls import allow_cpu_time, stand_behind_walls
 from ragstone.ingest.refusals import broken, check_before_parsing, over_limit
 from ragstone.ingest.xberg_parser import Progress, extract_with_xberg
 
@@ -56,29 +66,30 @@ def _by_fallback(request: ParseRequest) -> Extraction:
 def main() -> None:
     """Serve until the parent closes the pipe."""
     memory_bytes, parent_id = map(int, sys.argv[1:])
-    die_with_parent(parent_id)
-    network = leave_network()
-    limit_resources(memory_bytes)
+    walls = stand_behind_walls(memory_bytes, parent_id)
     with contextlib.suppress(ImportError):
         import xberg  # noqa: F401 - now, so that no document's time pays for it
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what native code prints must not land between two frames
-    _send(replies, Walls(network, memory_bytes))
+    _send(replies, walls)
     with contextlib.suppress(BrokenPipeError):
         _serve(sys.stdin.buffer, replies)
     os._exit(0)
 
 
 def _serve(requests: BinaryIO, replies: BinaryIO) -> None:
-    decoder = msgspec.msgpack.Decoder(ParseRequest)
+    decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)
     while header := requests.read(_LENGTH.size):
         request = decoder.decode(requests.read(_LENGTH.unpack(header)[0]))
+        allow_cpu_time(request.cpu_s)
         _send(replies, Begun())
         _send(replies, _reply(request, lambda pages, ocr: _send(replies, Begun(pages, ocr))))
 
 
-def _reply(request: ParseRequest, on_progress: Progress) -> Extraction | Rejection:
+def _reply(request: Request, on_progress: Progress) -> Answer:
     try:
+        if isinstance(request, OutlineRequest):
+            return _outlined(request)
         return extract(request, on_progress)
     except DocumentRejected as refused:
         return Rejection(refused.code, refused.message)
@@ -89,6 +100,13 @@ def _reply(request: ParseRequest, on_progress: Progress) -> Extraction | Rejecti
     except Exception as error:  # noqa: BLE001 - the loop of a worker: one document must not cost the next
         failure = broken(request.name, f"{type(error).__name__}: {error}")
         return Rejection(failure.code, failure.message)
+
+
+def _outlined(request: OutlineRequest) -> Outlined:
+    from ragstone.ingest.syntax import outline
+
+    found = outline(request.text, request.language, request.suffix)
+    return Outlined(found.sections, found.breaks, found.warnings)
 
 
 def _send(replies: BinaryIO, reply: Reply) -> None:

@@ -20,7 +20,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 import ragstone.errors
 from ragstone.errors import DocumentRejected, NotReady
-from ragstone.ingest.extraction import Begun, Extraction, ParseRequest, Rejection, Reply, Walls
+from ragstone.ingest.extraction import Answer, Begun, Reply, Request, Walls
 from ragstone.ingest.limits import ParsingLimits
 from ragstone.ingest.refusals import broken, over_limit
 
@@ -94,7 +94,7 @@ class ParserProcess:
         """Whether it has not ended, as far as this process was told."""
         return self._process.returncode is None
 
-    async def parse(self, request: ParseRequest) -> Extraction | Rejection:
+    async def parse(self, request: Request) -> Answer:
         """What the process makes of one file.
 
         Raises:
@@ -116,7 +116,7 @@ class ParserProcess:
         what = f"took longer than the {allowed_s:g} s that parsing it may take"
         raise over_limit(request.name, what, "ingest.parse_timeout_s")
 
-    async def _send(self, request: ParseRequest) -> None:
+    async def _send(self, request: Request) -> None:
         frame = await to_thread.run_sync(msgspec.msgpack.encode, request)
         try:
             await self._requests.send(_LENGTH.pack(len(frame)))
@@ -127,7 +127,7 @@ class ParserProcess:
         if not isinstance(begun, Begun):
             raise ProcessEndedError
 
-    async def _receive_reply(self, request: ParseRequest) -> Begun | Extraction | Rejection:
+    async def _receive_reply(self, request: Request) -> Begun | Answer:
         try:
             reply = await self._receive()
         except (anyio.IncompleteRead, anyio.EndOfStream, msgspec.DecodeError, ValueError) as error:
@@ -152,6 +152,9 @@ class ParserProcess:
         if code == -signal.SIGKILL or any(word in last_words for word in _MEMORY_WORDS):
             what = f"needs more memory than the {self._limits.memory_mb:,} MiB that parsing may take"
             return over_limit(name, what, "ingest.parse_memory_mb")
+        if code == -signal.SIGXCPU:
+            what = f"took more than {self._limits.max_timeout_s:g} s of processor time"
+            return over_limit(name, what, "ingest.parse_timeout_s")
         how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
         return broken(name, f"it crashed the parser process ({how}); other documents are not affected")
 

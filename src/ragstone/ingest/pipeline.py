@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -10,12 +9,13 @@ from anyio import to_thread
 from uuid6 import uuid7
 
 from ragstone.errors import Conflict, DocumentNotFound
-from ragstone.ingest.assemble import assemble
+from ragstone.ingest.assemble import assemble, given_metadata
+from ragstone.ingest.attached import Parent, follow_edit, require_no_attachment, write_attachments
 from ragstone.ingest.checkpoint import Checkpoint
 from ragstone.ingest.edit import edit_of, require_free_source
 from ragstone.ingest.former import Former
 from ragstone.ingest.job_payload import result_of
-from ragstone.ingest.originals import drop_unused_original
+from ragstone.ingest.originals import content_hash, drop_unused_original
 from ragstone.ingest.prepare import Earlier, Preparation, Prepared, Run, default_chunking
 from ragstone.ingest.request import IngestRequest
 from ragstone.search.legs import check_model
@@ -83,7 +83,7 @@ class IngestPipeline:
             Conflict: something newer took the document's place, or the job is not this worker's any more.
         """
         check_name(request.collection)
-        content_sha256 = await to_thread.run_sync(_sha256, request.file.content)
+        content_sha256 = await to_thread.run_sync(content_hash, request.file.content)
         async with self._database.read() as connection:
             collection, old = await self._locate(connection, request, content_sha256)
         if old is not None and old.content_sha256 == content_sha256:
@@ -116,6 +116,7 @@ class IngestPipeline:
             old = await find_by_source(connection, found[0].id, request.source)
         elif old is None:
             old = await find_by_content(connection, found[0].id, content_sha256)
+        require_no_attachment(old)
         return found[0], old
 
     def new_collection(
@@ -149,6 +150,7 @@ class IngestPipeline:
             await _finish(change.connection, request, written)
             if not edit.is_empty:
                 await edit_document(change.connection, old.key, edit.title, edit.metadata, edit.source)
+                await follow_edit(change, old, edit.title, edit.metadata, edit.source)
                 change.touch(old.collection_id, [old.key])
         return replace(written, corpus_version=change.version or await self._database.corpus_version())
 
@@ -180,6 +182,7 @@ class IngestPipeline:
                 change.touch_chunks(collection.id, key)
             else:
                 change.touch(collection.id, [key])
+            parent = Parent(collection.id, key, new.id, new.title, new.source, given_metadata(request, old))
             written = Written(
                 "added" if old is None else "replaced",
                 new.id,
@@ -189,6 +192,7 @@ class IngestPipeline:
                 0,
                 tuple(prepared.parsed.warnings),
                 prepared.embedded_count,
+                await write_attachments(change, request, parent, prepared),
             )
             await _finish(connection, request, written)
         if old is not None and old.blob_sha256 not in (None, blob):
@@ -213,7 +217,3 @@ def _check_version(request: IngestRequest, old: StoredState | None) -> None:
             f"{request.source or request.file.name!r} is at version {present} by now (0: it was removed); "
             f"the older upload that was to replace version {expected} is dropped."
         )
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -40,7 +40,16 @@ class Prepared:
     title: str
     chunks: Sequence[NewChunk]
     embedded_count: int
-    """Chunks that had no vector yet."""
+    """Chunks that had no vector yet, those of attachments included."""
+    attachments: Sequence[PreparedAttachment] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedAttachment:
+    """An attachment ready to be written with its document."""
+
+    file: RawFile
+    prepared: Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +113,18 @@ class Preparation:
         """
         parsed = await self._parse(request.file, deadline, run)
         title = request.title or title_of(parsed, request.file.name)
-        uncut = Cut(parsed, title, former=earlier.former)
-        drafts = await self._drafts(uncut, spec, request.file.name, deadline, run)
+        whole = Cut(parsed, title, former=earlier.former)
+        whole = replace(whole, drafts=await self._drafts(whole, spec, request.file.name, deadline, run))
+        whole, inner = await self._cut_attachments(whole, spec, deadline, run)
         deadline.check("embedding")
-        chunks, embedded_count = await self._embed(parsed, title, drafts, earlier.vectors, run)
-        return Prepared(parsed, title, chunks, embedded_count)
+        (chunks, *others), embedded_count = await self._embed(
+            [whole, *(cut for _, cut in inner)], earlier.vectors, run
+        )
+        attachments = [
+            PreparedAttachment(file, Prepared(cut.parsed, cut.title, own, 0))
+            for (file, cut), own in zip(inner, others, strict=True)
+        ]
+        return Prepared(whole.parsed, title, chunks, embedded_count, attachments)
 
     async def cut(
         self, file: RawFile, title: str | None, spec: ChunkingSpec, deadline: Deadline, timer: StageTimer
@@ -133,11 +149,28 @@ class Preparation:
         deadline.check("chunking")
         return parsed
 
+    async def _cut_attachments(
+        self, whole: Cut, spec: ChunkingSpec, deadline: Deadline, run: Run
+    ) -> tuple[Cut, Sequence[tuple[RawFile, Cut]]]:
+        """Chunk what was attached; one that cannot be is a warning of the document."""
+        cuts: list[tuple[RawFile, Cut]] = []
+        warnings: list[str] = []
+        for number, part in enumerate(whole.parsed.attachments, start=1):
+            uncut = Cut(part.document, title_of(part.document, PurePath(part.file.name).name))
+            try:
+                drafts = await self._drafts(uncut, spec, part.file.name, deadline, run, number)
+            except DocumentRejected as rejected:
+                warnings.append(f"Attachment not read: {rejected.message}")
+                continue
+            cuts.append((part.file, replace(uncut, drafts=drafts)))
+        parsed = replace(whole.parsed, warnings=(*whole.parsed.warnings, *warnings))
+        return replace(whole, parsed=parsed), cuts
+
     async def _drafts(
-        self, uncut: Cut, spec: ChunkingSpec, name: str, deadline: Deadline, run: Run
+        self, uncut: Cut, spec: ChunkingSpec, name: str, deadline: Deadline, run: Run, part: int = 0
     ) -> Sequence[ChunkDraft]:
         cut_by = f"{spec.strategy} {spec.max_tokens} {spec.overlap_tokens} {self._model} {uncut.title}"
-        kept = await run.checkpoint.drafts(cut_by)
+        kept = await run.checkpoint.drafts(cut_by, part)
         if kept is not None:
             return kept
         async with run.stage("chunk"):
@@ -151,7 +184,7 @@ class Preparation:
             with run.timer.stage("chunk"):
                 drafts = await to_thread.run_sync(layout.drafts, vectors)
         self._check_count(len(drafts), name)
-        await run.checkpoint.keep_drafts(cut_by, drafts)
+        await run.checkpoint.keep_drafts(cut_by, drafts, part)
         return drafts
 
     @property
@@ -187,15 +220,16 @@ class Preparation:
             )
 
     async def _embed(
-        self,
-        parsed: ParsedDocument,
-        title: str,
-        drafts: Sequence[ChunkDraft],
-        known: Mapping[bytes, bytes],
-        run: Run,
-    ) -> tuple[list[NewChunk], int]:
-        texts, hashes = await to_thread.run_sync(_texts_and_hashes, parsed.text, title, drafts)
-        wanted = {sha: text for sha, text in zip(hashes, texts, strict=True) if sha not in known}
+        self, cuts: Sequence[Cut], known: Mapping[bytes, bytes], run: Run
+    ) -> tuple[list[list[NewChunk]], int]:
+        """The chunks of each with their vectors, and how many had none yet."""
+        hashed = [await to_thread.run_sync(_texts_and_hashes, cut) for cut in cuts]
+        wanted = {
+            sha: text
+            for texts, hashes in hashed
+            for sha, text in zip(hashes, texts, strict=True)
+            if sha not in known
+        }
         vectors = {**known, **await run.checkpoint.vectors(self._model)}
         missing = {sha: text for sha, text in wanted.items() if sha not in vectors}
         if missing:
@@ -205,7 +239,10 @@ class Preparation:
                     vectors |= part
                     await run.checkpoint.keep_vectors(self._model, part)
                     run.checkpoint.advance(len(part))
-        chunks = [NewChunk(draft, sha, vectors[sha]) for draft, sha in zip(drafts, hashes, strict=True)]
+        chunks = [
+            [NewChunk(draft, sha, vectors[sha]) for draft, sha in zip(cut.drafts, hashes, strict=True)]
+            for cut, (_, hashes) in zip(cuts, hashed, strict=True)
+        ]
         return chunks, len(wanted)
 
     async def _embedded(self, missing: Mapping[bytes, str]) -> AsyncIterator[Mapping[bytes, bytes]]:
@@ -223,9 +260,10 @@ def default_chunking(settings: IngestSettings) -> ChunkingSpec:
     return ChunkingSpec(settings.chunk_max_tokens, settings.chunk_overlap_tokens, settings.chunk_strategy)
 
 
-def _texts_and_hashes(text: str, title: str, drafts: Sequence[ChunkDraft]) -> tuple[list[str], list[bytes]]:
+def _texts_and_hashes(cut: Cut) -> tuple[list[str], list[bytes]]:
     """What is embedded for each chunk, and its hash; a second of work for the longest documents."""
-    texts = [embedding_text(title, draft.heading_path, draft.span.of(text)) for draft in drafts]
+    text = cut.parsed.text
+    texts = [embedding_text(cut.title, draft.heading_path, draft.span.of(text)) for draft in cut.drafts]
     return texts, [hashlib.sha256(embedded.encode()).digest() for embedded in texts]
 
 

@@ -9,12 +9,36 @@ import signal
 import sys
 from typing import Literal
 
+from ragstone.ingest.extraction import Walls
+from ragstone.ingest.system_calls import filter_system_calls
+
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _MAX_FILE_BYTES = 64 * 2**20
 _MAX_OPEN_FILES = 64
+
+
+def stand_behind_walls(memory_bytes: int, parent_id: int) -> Walls:
+    """Put up every wall that this machine allows, for good, and say which they are.
+
+    To be called before any thread starts and any library of a parser is imported.
+    """
+    die_with_parent(parent_id)
+    network = leave_network()
+    limit_resources(memory_bytes)
+    return Walls(network, memory_bytes, "filtered" if filter_system_calls() else "open")
+
+
+def allow_cpu_time(seconds: float) -> None:
+    """Have the kernel end this process when it has computed for so long from now.
+
+    A second clock beside the parent's, for when the parent is held up itself.
+    """
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 1, hard))
 
 
 def die_with_parent(parent_id: int) -> None:

@@ -10,10 +10,20 @@ from anyio import to_thread
 from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, NotReady
 from ragstone.ingest.document import document_of
-from ragstone.ingest.extraction import Engine, Extraction, ParseRequest, Rejection
+from ragstone.ingest.extraction import (
+    Answer,
+    Engine,
+    Extraction,
+    Outlined,
+    OutlineRequest,
+    ParseRequest,
+    Rejection,
+    Request,
+    Walls,
+)
 from ragstone.ingest.limits import ParsingLimits
 from ragstone.ingest.parser_process import ParserProcess, ProcessEndedError
-from ragstone.ingest.refusals import rejected
+from ragstone.ingest.refusals import broken, rejected
 from ragstone.ingest.sniff import sniff
 from ragstone.types import ParsedDocument, RawFile
 
@@ -44,20 +54,40 @@ class SandboxedParser:
             DeadlineExceeded: the request's time ended before the wall did.
             NotReady: no parser process could be started.
         """
-        deadline.check("parsing")
         media_type = sniff(file.content, file.name).media_type
+        reply = await self._within(self._request(file, media_type), deadline)
+        if not isinstance(reply, Extraction):
+            raise broken(file.name, "the parser answered something else")
+        return await to_thread.run_sync(document_of, reply, file.name, media_type)
+
+    async def outline(self, request: OutlineRequest, deadline: Deadline) -> Outlined:
+        """The outline of source code by its syntax tree, made by native code in a process of its own.
+
+        Raises:
+            DocumentRejected: the code crashed its grammar, or ran into a wall.
+            DeadlineExceeded: the request's time ended before the wall did.
+            NotReady: no parser process could be started.
+        """
+        reply = await self._within(request, deadline)
+        if not isinstance(reply, Outlined):
+            raise broken(request.name, "the parser answered something else")
+        return reply
+
+    async def _within(self, request: Request, deadline: Deadline) -> Extraction | Outlined:
+        """The answer of a process, when one is free, before the deadline."""
+        deadline.check("parsing")
         limit_s = None if math.isinf(deadline.at_s) else deadline.remaining_s
         with anyio.move_on_after(limit_s) as scope:
             async with self._slots:
-                reply = await self._reply(self._request(file, media_type))
+                reply = await self._reply(request)
         if scope.cancelled_caught:
             raise DeadlineExceeded(
-                f"The {deadline.budget_s:g} s given to the request ended while {file.name!r} was parsed.",
+                f"The {deadline.budget_s:g} s given to the request ended while {request.name!r} was parsed.",
                 stage="parsing",
             )
         if isinstance(reply, Rejection):
-            raise rejected(reply, file.name)
-        return await to_thread.run_sync(document_of, reply, file.name, media_type)
+            raise rejected(reply, request.name)
+        return reply
 
     def _request(self, file: RawFile, media_type: str) -> ParseRequest:
         return ParseRequest(
@@ -68,9 +98,10 @@ class SandboxedParser:
             tessdata=self._tessdata,
             ocr_languages=self._limits.ocr_languages,
             max_unpacked_bytes=self._limits.max_unpacked_bytes,
+            cpu_s=self._limits.max_timeout_s,
         )
 
-    async def _reply(self, request: ParseRequest) -> Extraction | Rejection:
+    async def _reply(self, request: Request) -> Answer:
         """By an idle process, and by a fresh one when that had been killed from outside."""
         if process := self._idle.pop() if self._idle else None:
             try:
@@ -82,7 +113,7 @@ class SandboxedParser:
         except ProcessEndedError as error:
             raise NotReady("Parser processes end before they read a file; is memory short?") from error
 
-    async def _exchange(self, process: ParserProcess, request: ParseRequest) -> Extraction | Rejection:
+    async def _exchange(self, process: ParserProcess, request: Request) -> Answer:
         """One document through `process`, which goes back to the pool only when it answered in full."""
         is_sound = False
         try:
@@ -94,6 +125,16 @@ class SandboxedParser:
                 self._idle.append(process)
             else:
                 await process.kill()
+
+    async def walls(self) -> Walls:
+        """Which walls a parser process stands behind on this machine; starts one and ends it.
+
+        Raises:
+            NotReady: no parser process could be started.
+        """
+        process = await ParserProcess.start(self._limits)
+        await process.kill()
+        return process.walls
 
     async def aclose(self) -> None:
         """End every idle process; a call in flight ends its own."""

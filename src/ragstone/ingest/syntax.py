@@ -86,29 +86,53 @@ class Outline:
 
 
 def outline(text: str, language: str | None, suffix: str = "") -> Outline:
-    """The outline of `text`; by indentation, with a warning, where the grammar is known but not installed."""
-    grammar = "tsx" if suffix == ".tsx" else language or ""
-    by_lines = tuple(indentation_breaks(text))
-    if grammar not in _MODULES or len(text) > MAX_SYNTAX_CHARS:
-        return Outline((), by_lines)
-    parser = _parser(grammar)
+    """The outline of `text`, by its syntax tree where there is one.
+
+    Grammars are native code, which a text may crash or occupy: the server has it run in a parser process.
+    """
+    grammar = _grammar(language, suffix)
+    parser = _parser(grammar) if has_tree(text, language, suffix) else None
     if parser is None:
-        warning = f"Cut by indentation: the grammar of {language} is not installed ({INSTALL})."
-        return Outline((), by_lines, (warning,))
+        return outline_by_lines(text, language, suffix)
     content = text.encode()
     tree = _parse(parser, content)
     if tree is None:
         warning = f"Cut by indentation: its syntax was not parsed within {MAX_PARSE_S:g} s."
-        return Outline((), by_lines, (warning,))
+        return Outline((), tuple(indentation_breaks(text)), (warning,))
     offsets = _CodePoints(content)
     breaks = tuple(Break(offsets.of(at), depth) for at, depth in sorted(_breaks(tree.root_node).items()))
     members = [(path, offsets.of(start), offsets.of(end)) for path, start, end in _members(tree.root_node)]
-    return Outline(_sections(text, members), breaks or by_lines)
+    return Outline(_sections(text, members), breaks or tuple(indentation_breaks(text)))
+
+
+def has_tree(text: str, language: str | None, suffix: str) -> bool:
+    """Whether a grammar is known and installed, and the text short enough; nothing is loaded."""
+    module = _MODULES.get(_grammar(language, suffix))
+    return module is not None and len(text) <= MAX_SYNTAX_CHARS and _are_installed(module[0])
+
+
+def outline_by_lines(text: str, language: str | None, suffix: str) -> Outline:
+    """No sections, breaks by indentation; with a warning where the grammar is known but not installed."""
+    module = _MODULES.get(_grammar(language, suffix))
+    breaks = tuple(indentation_breaks(text))
+    if module is None or len(text) > MAX_SYNTAX_CHARS or _are_installed(module[0]):
+        return Outline((), breaks)
+    warning = f"Cut by indentation: the grammar of {language} is not installed ({INSTALL})."
+    return Outline((), breaks, (warning,))
 
 
 def missing_grammars() -> list[str]:
     """Packages of the extra `code` that are not installed."""
     return [name for name in ("tree_sitter", *GRAMMARS) if find_spec(name) is None]
+
+
+def _grammar(language: str | None, suffix: str) -> str:
+    return "tsx" if suffix == ".tsx" else language or ""
+
+
+@cache
+def _are_installed(module: str) -> bool:
+    return all(find_spec(name) is not None for name in ("tree_sitter", module))
 
 
 @cache

@@ -1,10 +1,14 @@
-"""Text formats, parsed in this process: nothing is executed, expanded or fetched, only decoded."""
+"""Text formats, parsed in this process: nothing is executed, expanded or fetched, only decoded.
+
+Every step takes time in proportion to the text, whatever it holds; see docs/formats.md for the figures.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePath
 
@@ -20,11 +24,12 @@ from ragstone.ingest.sections import (
     sections_of,
 )
 from ragstone.ingest.sniff import FileFormat, sniff
-from ragstone.ingest.syntax import outline
+from ragstone.ingest.syntax import Outline, outline
 from ragstone.ingest.table import markdown_table
 from ragstone.types import ParsedDocument, RawFile
 
 _XML_ENCODING = re.compile(rb"""^\s*<\?xml[^>]{0,200}?encoding=["']([\w.:-]{1,40})["']""")
+Outliner = Callable[[str, str | None, str], Outline]
 _DELIMITERS = ",;\t|"
 _SNIFFED_CHARS = 16_384
 _SNIFFED_LINES = 20
@@ -44,8 +49,10 @@ class TextParser:
         return await to_thread.run_sync(parse_text, file, sniff(file.content, file.name))
 
 
-def parse_text(file: RawFile, file_format: FileFormat) -> ParsedDocument:
+def parse_text(file: RawFile, file_format: FileFormat, outline_of: Outliner = outline) -> ParsedDocument:
     """The document in a text file; its text is the file's, normalised, save for CSV (a Markdown table).
+
+    `outline_of` says where source code is cut.
 
     Raises:
         EmptyDocument: the text is blank.
@@ -63,10 +70,12 @@ def parse_text(file: RawFile, file_format: FileFormat) -> ParsedDocument:
         metadata={} if decoded.encoding == "utf-8" else {"encoding": decoded.encoding},
         warnings=decoded.warnings,
     )
-    return _with_structure(document, file_format)
+    return _with_structure(document, file_format, outline_of)
 
 
-def _with_structure(document: ParsedDocument, file_format: FileFormat) -> ParsedDocument:
+def _with_structure(
+    document: ParsedDocument, file_format: FileFormat, outline_of: Outliner
+) -> ParsedDocument:
     text = document.text
     match file_format.reader:
         case "markdown":
@@ -79,14 +88,14 @@ def _with_structure(document: ParsedDocument, file_format: FileFormat) -> Parsed
         case "csv":
             return _as_table(document)
         case "code":
-            return _as_code(document)
+            return _as_code(document, outline_of)
         case "text" | "sandbox":
             return document
 
 
-def _as_code(document: ParsedDocument) -> ParsedDocument:
+def _as_code(document: ParsedDocument, outline_of: Outliner) -> ParsedDocument:
     """Classes and functions as sections, statements as places to cut."""
-    found = outline(document.text, document.language, PurePath(document.title or "").suffix.lower())
+    found = outline_of(document.text, document.language, PurePath(document.title or "").suffix.lower())
     warnings = (*document.warnings, *found.warnings)
     return replace(document, sections=found.sections, breaks=found.breaks, warnings=warnings)
 

@@ -7,6 +7,7 @@ layout, and OCR unless the caller found Tesseract's language files on this machi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html
 import io
 import re
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING
 
 from ragstone.errors import DocumentRejected, EmptyDocument, ParserLimitExceeded
 from ragstone.ingest.boilerplate import without_boilerplate
-from ragstone.ingest.extraction import Extraction, PageUnit, ParseRequest
+from ragstone.ingest.extraction import Enclosure, Extraction, PageUnit, ParseRequest
+from ragstone.ingest.legibility import is_blank, is_legible
+from ragstone.ingest.mail_parts import MAIL, OUTLOOK, enclosed_in, without_inner_messages
 from ragstone.ingest.markdown_text import unescaped, without_link_targets
 from ragstone.ingest.normalise import decode
 from ragstone.ingest.refusals import broken, encrypted
@@ -30,7 +33,6 @@ Progress = Callable[[int, int], None]
 
 _PDF = "application/pdf"
 _HTML = "text/html"
-_MAIL = frozenset({"message/rfc822", "application/vnd.ms-outlook"})
 _UNIT_BY_MEDIA_TYPE: Mapping[str, PageUnit] = {
     _PDF: "page",
     "application/vnd.openxmlformats-officedocument.presentationml.presentation": "slide",
@@ -42,8 +44,10 @@ _UNIT_BY_MEDIA_TYPE: Mapping[str, PageUnit] = {
 _HTML_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset=["']?([\w.:-]{1,40})""", re.IGNORECASE)
 _HTML_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{1,1000})", re.IGNORECASE)
 _HEAD_CHARS = 65_536
-_TEXT_LAYER_MIN_CHARS = 8
-"""A page with fewer visible characters has no text layer worth the name (a stamp, a page number)."""
+_INSTALL = (
+    "To read scans, install Tesseract with the files of its languages (ingest.ocr_language) and set "
+    "ingest.ocr to auto."
+)
 _LISTED_PAGES = 10
 _ANY = 1_000_000_000
 _UNTOLD_WARNINGS = frozenset({"exif", "ocr"})
@@ -72,12 +76,17 @@ def extract_with_xberg(request: ParseRequest, on_progress: Progress) -> Extracti
     warnings = [f"{warning.source}: {warning.message}" for warning in told]
     if request.media_type == _PDF:
         warnings += _read_scans(texts, request, on_progress)
+    enclosed: tuple[Enclosure, ...] = ()
+    if request.media_type in (MAIL, OUTLOOK):
+        enclosed, lost = enclosed_in(request)
+        warnings += lost
     return Extraction(
         texts=tuple(texts),
         unit=_UNIT_BY_MEDIA_TYPE.get(request.media_type),
         title=_title(document, request),
-        metadata=_metadata(document),
+        metadata=_metadata(document, enclosed),
         warnings=tuple(warnings),
+        enclosed=enclosed,
     )
 
 
@@ -95,7 +104,7 @@ def _page_count(request: ParseRequest) -> int:
 def _extracted(request: ParseRequest, config: ExtractionConfig) -> ExtractedDocument:
     import xberg
 
-    content = _page(request.content) if request.media_type == _HTML else request.content
+    content = _readable(request)
     source = xberg.ExtractInput(
         kind="bytes", bytes=content, filename=request.name, mime_type=request.media_type
     )
@@ -106,6 +115,16 @@ def _extracted(request: ParseRequest, config: ExtractionConfig) -> ExtractedDocu
     if not result.results:
         raise _translated("; ".join(e.message for e in result.errors) or "no result", request.name)
     return result.results[0]
+
+
+def _readable(request: ParseRequest) -> bytes:
+    """What xberg is given of the file."""
+    if request.media_type == _HTML:
+        return _page(request.content)
+    if request.media_type == MAIL:
+        with contextlib.suppress(Exception):  # a message that cannot be taken apart is given whole
+            return without_inner_messages(request.content)
+    return request.content
 
 
 def _page(content: bytes) -> bytes:
@@ -126,6 +145,7 @@ def _config(request: ParseRequest, marker: str, *, is_ocr: bool = False) -> Extr
     )
     return xberg.ExtractionConfig(
         use_cache=False,
+        max_archive_depth=0,  # attachments are documents of their own, see `mail_parts`
         enable_quality_processing=False,
         extraction_timeout_secs=None,
         output_format="markdown",
@@ -194,21 +214,29 @@ def _sheet(page: PageContent) -> str:
 
 
 def _read_scans(texts: list[str], request: ParseRequest, on_progress: Progress) -> list[str]:
-    """Fill in the pages that have no text layer, or say that there are some."""
-    blank = [n for n, text in enumerate(texts) if len("".join(text.split())) < _TEXT_LAYER_MIN_CHARS]
-    scanned, content = _only_scanned(request.content, blank)
-    if not scanned:
+    """Read by OCR the pages whose text layer is missing or cannot be read by anyone, or say which they are."""
+    wanted = [n for n, text in enumerate(texts) if is_blank(text) or not is_legible(text)]
+    shown, content = _only_scanned(request.content, wanted)
+    if not shown:
         return []
     if request.tessdata is None:
-        return [_no_text_layer(scanned)]
-    on_progress(len(texts), len(scanned))
+        return _not_read(texts, shown)
+    on_progress(len(texts), len(shown))
     marker = uuid.uuid4().hex
     part = ParseRequest(content, request.name, _PDF, "xberg", request.tessdata, request.ocr_languages)
     pages = _pdf_pages(_extracted(part, _config(part, marker, is_ocr=True)), marker)
-    read = [(index, page) for index, page in zip(scanned, pages, strict=False) if page.strip()]
-    for index, page in read:
-        texts[index] = page
-    return [f"Read by OCR, which may err: {_listed([index for index, _ in read])}."] if read else []
+    read: list[int] = []
+    for index, page in zip(shown, pages, strict=False):
+        # What OCR makes of a page of codes and numbers is no better than its layer, which may be right.
+        if page.strip() if is_blank(texts[index]) else not is_blank(page) and is_legible(page):
+            texts[index] = page
+            read.append(index)
+    garbled = [n for n in shown if n not in read and not is_blank(texts[n])]
+    warnings = [f"Read by OCR, which may err: {_listed(read)}."] if read else []
+    return [
+        *warnings,
+        *([f"Garbled text layer, kept as OCR read no better: {_listed(garbled)}."] if garbled else []),
+    ]
 
 
 def _only_scanned(content: bytes, candidates: Sequence[int]) -> tuple[list[int], bytes]:
@@ -232,11 +260,12 @@ def _only_scanned(content: bytes, candidates: Sequence[int]) -> tuple[list[int],
     return scanned, buffer.getvalue()
 
 
-def _no_text_layer(pages: Sequence[int]) -> str:
-    return (
-        f"No text layer: {_listed(pages)}. To read scans, install Tesseract with its language files and "
-        "set ingest.ocr to auto."
-    )
+def _not_read(texts: Sequence[str], pages: Sequence[int]) -> list[str]:
+    """Without OCR: which pages have no text layer, and which one that nobody can read."""
+    blank = [index for index in pages if is_blank(texts[index])]
+    garbled = [index for index in pages if index not in blank]
+    kinds = (("No text layer", blank), ("Garbled text layer", garbled))
+    return [f"{what}: {_listed(found)}. {_INSTALL}" for what, found in kinds if found]
 
 
 def _listed(pages: Sequence[int]) -> str:
@@ -249,12 +278,12 @@ def _title(document: ExtractedDocument, request: ParseRequest) -> str | None:
     if request.media_type == _HTML:
         found = _HTML_TITLE.search(_html_text(request.content)[:_HEAD_CHARS])
         return html.unescape(found[1]) if found else None
-    if request.media_type in _MAIL:
+    if request.media_type in (MAIL, OUTLOOK):
         return metadata.subject or metadata.title
     return metadata.title or metadata.additional.get("directive_title", "").strip('"') or None
 
 
-def _metadata(document: ExtractedDocument) -> dict[str, str | list[str]]:
+def _metadata(document: ExtractedDocument, enclosed: Sequence[Enclosure]) -> dict[str, str | list[str]]:
     source = document.metadata
     email = source.format.email if source.format else None
     found: dict[str, str | list[str] | None] = {
@@ -266,7 +295,7 @@ def _metadata(document: ExtractedDocument) -> dict[str, str | list[str]]:
         "from": email.from_email if email else None,
         "to": email.to_emails if email else None,
         "cc": email.cc_emails if email else None,
-        "attachments": email.attachments if email else None,
+        "attachments": [part.name for part in enclosed],
     }
     return {key: value for key, value in found.items() if value}
 

@@ -38,6 +38,7 @@ async def examine(loaded: Loaded) -> list[Finding]:
         lambda: to_thread.run_sync(_home, loaded),
         lambda: _model(loaded),
         lambda: to_thread.run_sync(_ocr, loaded),
+        lambda: _parser_walls(loaded),
         lambda: to_thread.run_sync(_grammars),
         lambda: _generator(loaded),
     )
@@ -117,6 +118,26 @@ def _ocr(loaded: Loaded) -> list[Finding]:
             )
         ]
     return [Finding("OCR", "ok", f"Tesseract data for {ingest.ocr_language}")]
+
+
+async def _parser_walls(loaded: Loaded) -> list[Finding]:
+    from ragstone.ingest.limits import ParsingLimits
+    from ragstone.ingest.sandbox import SandboxedParser
+
+    limits = ParsingLimits(memory_mb=loaded.settings.ingest.parse_memory_mb)
+    try:
+        walls = await SandboxedParser(limits).walls()
+    except RagstoneError as error:
+        return [Finding("parser processes", "failed", error.message)]
+    built = [f"{limits.memory_mb:,} MiB of memory"]
+    if walls.network != "open":
+        built.append("a network of their own with nothing in it")
+    if walls.system_calls != "open":
+        built.append("no sockets, programs, signals or written files")
+        return [Finding("parser processes", "ok", f"walled: {'; '.join(built)}")]
+    detail = f"{'; '.join(built)}, but this kernel filters no system calls for them"
+    status: Literal["ok", "note"] = "note" if walls.network == "open" else "ok"
+    return [Finding("parser processes", status, detail)]
 
 
 def _grammars() -> list[Finding]:

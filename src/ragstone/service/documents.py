@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ragstone.deadline import Deadline
 from ragstone.errors import ChunkNotFound, DocumentNotFound, InvalidRequest
+from ragstone.ingest.attached import follow_edit
 from ragstone.ingest.checkpoint import Checkpoint, NoCheckpoint
 from ragstone.ingest.normalise import require_unicode
 from ragstone.ingest.pipeline import IngestPipeline
@@ -29,6 +30,7 @@ from ragstone.store.documents import (
     get_document,
     remove_document,
     states_of,
+    with_attachments,
 )
 from ragstone.store.listing import Listing, list_documents
 from ragstone.store.passages import find_chunk, read_passage
@@ -102,12 +104,14 @@ class DocumentService:
             if old is None:
                 raise DocumentNotFound(document_id)
             fresh = old.metadata if metadata is None else metadata
-            await edit_document(change.connection, old.key, old.title if title is None else title, fresh)
+            shown = old.title if title is None else title
+            await edit_document(change.connection, old.key, shown, fresh)
+            await follow_edit(change, old, shown, fresh)
             change.touch(old.collection_id, [old.key])
         return await self.get(document_id, principal)
 
     async def remove(self, document_id: DocumentId, principal: Principal = LOCAL_OWNER) -> Receipt:
-        """Remove a document: when this returns, its text is unreachable.
+        """Remove a document and its attachments: when this returns, their text is unreachable.
 
         Raises:
             DocumentNotFound: no live document has this id.
@@ -116,21 +120,23 @@ class DocumentService:
             old = await find_by_id(change.connection, principal, document_id)
             if old is None:
                 raise DocumentNotFound(document_id)
+            states = await with_attachments(change.connection, [old])
             await remove_document(change.connection, old.key)
-            change.touch(old.collection_id, [old.key])
-        return await self.receipt(old.collection, [old], change.version)
+            change.touch(old.collection_id, [state.key for state in states])
+        return await self.receipt(old.collection, states, change.version)
 
     async def remove_matching(
         self, collection: str, filter_: Filter, principal: Principal = LOCAL_OWNER
     ) -> Receipt:
-        """Remove every document of a collection that a filter matches.
+        """Remove every document of a collection that a filter matches, with their attachments.
 
         Raises:
             CollectionNotFound: there is no such collection.
         """
         async with self._writer.change() as change:
             found = await require_collection(change.connection, principal.tenant_id, collection)
-            states = await states_of(change.connection, principal, found.id, filter_)
+            matching = await states_of(change.connection, principal, found.id, filter_)
+            states = await with_attachments(change.connection, matching)
             for state in states:
                 await remove_document(change.connection, state.key)
             if states:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import RowMapping, bindparam, delete, insert, select, update
+from sqlalchemy import RowMapping, bindparam, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid6 import uuid7
 
 from ragstone.store.database import CORPUS_ROW
-from ragstone.store.tables import chunks, corpus, vectors
+from ragstone.store.tables import chunks, corpus, documents, vectors
 from ragstone.types import ChunkDraft, DocumentKey, Span
 
 INSERTED_AT_ONCE = 500
@@ -109,11 +109,15 @@ async def _take_chunk_keys(connection: AsyncConnection, count: int) -> int:
 
 
 async def vectors_by_hash(connection: AsyncConnection, key: DocumentKey) -> Mapping[bytes, bytes]:
-    """The document's present vectors by the hash of what was embedded: an edit embeds only what changed."""
+    """The present vectors of a document and its attachments by the hash of what was embedded.
+
+    With them an edit embeds only what changed.
+    """
     statement = (
         select(chunks.c.embedded_sha256, vectors.c.embedding)
         .join(vectors, vectors.c.chunk_key == chunks.c.key)
-        .where(chunks.c.document_key == key)
+        .join(documents, documents.c.key == chunks.c.document_key)
+        .where(or_(documents.c.key == key, documents.c.parent_key == key))
     )
     return {bytes(row[0]): bytes(row[1]) for row in (await connection.execute(statement)).all()}
 

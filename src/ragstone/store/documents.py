@@ -32,8 +32,13 @@ from ragstone.types import (
     TenantId,
 )
 
+_KEYS_AT_ONCE = 500
+"""Keys in one statement: databases limit its parameters."""
 SEGMENT_CHARS = 16_384
 """Code points in one piece of stored text: hydrating a chunk reads one or two pieces."""
+
+
+_parents = documents.alias("parents")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,9 @@ class NewDocument:
     metadata: Metadata
     access_groups: frozenset[str] | None
     warnings: Sequence[str]
+    parent_key: DocumentKey | None = None
+    """The document that it came with, when it is an attachment."""
+    attachment_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,8 @@ class StoredState:
     title: str
     source: str | None
     metadata: Metadata
+    parent_key: DocumentKey | None
+    attachment_name: str | None
 
 
 async def put_document(
@@ -125,7 +135,8 @@ async def edit_document(
 
 
 async def remove_document(connection: AsyncConnection, key: DocumentKey) -> None:
-    """Delete the document's row and, with it, all that hangs on it."""
+    """Delete the document's row and, with it, all that hangs on it, its attachments included."""
+    await connection.execute(delete(documents).where(documents.c.parent_key == key))
     await connection.execute(delete(documents).where(documents.c.key == key))
 
 
@@ -159,9 +170,11 @@ async def find_in_collection(
 async def find_by_content(
     connection: AsyncConnection, collection_id: CollectionId, content_sha256: str
 ) -> StoredState | None:
-    """The oldest document with exactly these bytes, if any."""
+    """The oldest document with exactly these bytes, if any; attachments go with others and do not count."""
     statement = _states().where(
-        documents.c.collection_id == collection_id, documents.c.content_sha256 == content_sha256
+        documents.c.collection_id == collection_id,
+        documents.c.content_sha256 == content_sha256,
+        documents.c.parent_key.is_(None),
     )
     return await _state(connection, statement.order_by(documents.c.key).limit(1))
 
@@ -175,6 +188,24 @@ async def states_of(
         statement = statement.where(matches(filter_))
     statement = statement.order_by(documents.c.key)
     return [_stored_state(row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def attachments_of(connection: AsyncConnection, key: DocumentKey) -> list[StoredState]:
+    """The documents that came with this one, by key."""
+    statement = _states().where(documents.c.parent_key == key).order_by(documents.c.key)
+    return [_stored_state(row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def with_attachments(connection: AsyncConnection, states: Sequence[StoredState]) -> list[StoredState]:
+    """These documents, each once, and after them the attachments that go when they go."""
+    found = {state.key: state for state in states}
+    keys = [state.key for state in states if state.parent_key is None]
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        part = keys[start : start + _KEYS_AT_ONCE]
+        statement = _states().where(documents.c.parent_key.in_(part)).order_by(documents.c.key)
+        for row in (await connection.execute(statement)).mappings():
+            found.setdefault(DocumentKey(row["key"]), _stored_state(row))
+    return list(found.values())
 
 
 async def get_document(
@@ -214,6 +245,8 @@ def _columns(new: NewDocument) -> dict[str, object]:
         "metadata": dict(new.metadata),
         "is_restricted": new.access_groups is not None,
         "warnings": list(new.warnings),
+        "parent_key": new.parent_key,
+        "attachment_name": new.attachment_name,
     }
 
 
@@ -255,8 +288,10 @@ def _span_row(
 
 
 def _states() -> Select[tuple[object, ...]]:
-    return select(documents, collections.c.name.label("collection")).join(
-        collections, collections.c.id == documents.c.collection_id
+    return (
+        select(documents, collections.c.name.label("collection"), _parents.c.id.label("parent_id"))
+        .join(collections, collections.c.id == documents.c.collection_id)
+        .outerjoin(_parents, _parents.c.key == documents.c.parent_key)
     )
 
 
@@ -278,6 +313,8 @@ def _stored_state(row: RowMapping) -> StoredState:
         title=row["title"],
         source=row["source"],
         metadata=row["metadata"],
+        parent_key=None if row["parent_key"] is None else DocumentKey(row["parent_key"]),
+        attachment_name=row["attachment_name"],
     )
 
 
@@ -302,4 +339,5 @@ def document_of(row: RowMapping) -> Document:
         warnings=tuple(row["warnings"]),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        parent_id=None if row["parent_id"] is None else DocumentId(row["parent_id"]),
     )

@@ -88,12 +88,16 @@ documents = Table(
     Column("warnings", JSON, nullable=False),
     Column("created_at", String(32), nullable=False),
     Column("updated_at", String(32), nullable=False),
+    Column("parent_key", Key, ForeignKey("documents.key")),
+    Column("attachment_name", Text),
     Index("ix_documents_collection_id_key", "collection_id", "key"),
     Index("uq_documents_collection_id_source", "collection_id", "source", unique=True),
     Index("ix_documents_collection_id_content", "collection_id", "content_sha256"),
     Index("ix_documents_blob_sha256", "blob_sha256"),
+    Index("ix_documents_parent_key", "parent_key"),
     sqlite_autoincrement=True,
 )
+"""An attachment names the document that it came with, however deep it lay, and its way from there."""
 
 document_groups = Table(
     "document_groups",

@@ -74,3 +74,11 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
 def test_every_line_end_becomes_a_newline() -> None:
     """DOS, old Mac and Unix."""
     assert normalise("a\r\nb\rc\nd\r\r\n") == "a\nb\nc\nd\n\n"
+
+
+def test_a_million_combining_marks_are_no_stall() -> None:
+    """Sorting such a run is quadratic, and no thread runs meanwhile: it is broken up, ordinary marks are not."""
+    stacked = normalise("a" + "\u0301" * 500_000 + "\u0316" * 500_000)
+
+    assert max(len(run) for run in stacked.split("\u034f")) <= 32
+    assert normalise("e\u0301\u0316 o\u0302") == "\u00e9\u0316 \u00f4"

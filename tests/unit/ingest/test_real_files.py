@@ -26,6 +26,8 @@ _OCR_ONLY_HOSTILE = ("pdfjs-scan-bad.pdf", "tika-testJPEG_EXIF_emptyDateTime.jpg
 
 def _misses(parsed: ParsedDocument, expected: dict[str, object]) -> str | None:
     """What of the expectation does not hold: white space within the phrase is free."""
+    if "attachment" in expected:
+        parsed = next(a.document for a in parsed.attachments if a.file.name == expected["attachment"])
     text = " ".join(parsed.text.split())
     phrase = str(expected["phrase"])
     if phrase not in text:

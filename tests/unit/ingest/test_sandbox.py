@@ -6,6 +6,7 @@ import io
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import zipfile
@@ -16,8 +17,10 @@ import pytest
 
 from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, ParserLimitExceeded
+from ragstone.ingest.extraction import Request
 from ragstone.ingest.limits import ParsingLimits
 from ragstone.ingest.parse import DocumentParser
+from ragstone.ingest.parser_process import ParserProcess
 from ragstone.ingest.sandbox import SandboxedParser
 from ragstone.types import RawFile
 
@@ -139,6 +142,54 @@ async def test_a_process_stands_behind_its_walls(monkeypatch: pytest.MonkeyPatch
     await parser.aclose()
 
 
+_CAPTIVE = """
+import os, socket, subprocess, sys, threading
+from ragstone.ingest.process_walls import stand_behind_walls
+walls = stand_behind_walls(2 * 2**30, os.getppid())
+def tried(name, attempt):
+    try:
+        attempt()
+        print(name, "worked")
+    except OSError as error:
+        print(name, type(error).__name__)
+server, port, victim = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+def everything(who):
+    tried(who + "internet socket", lambda: socket.socket(socket.AF_INET))
+    tried(who + "local socket", lambda: socket.socket(socket.AF_UNIX))
+    tried(who + "connection", lambda: socket.create_connection((server, port), 5))
+    tried(who + "program", lambda: subprocess.run(["/bin/true"]))
+    tried(who + "signal", lambda: os.kill(victim, 0))
+    tried(who + "new file", lambda: open(sys.argv[4] + "/new", "w"))
+    tried(who + "old file", lambda: open(sys.argv[4] + "/old", "a"))
+    tried(who + "removal", lambda: os.remove(sys.argv[4] + "/old"))
+    tried(who + "renaming", lambda: os.rename(sys.argv[4] + "/old", sys.argv[4] + "/new"))
+everything("")
+thread = threading.Thread(target=everything, args=("thread's ",))
+thread.start()
+thread.join()
+tried("reading", lambda: open(sys.argv[4] + "/old").read())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the walls are Linux's")
+def test_code_behind_the_walls_reaches_neither_network_nor_programs_nor_files(tmp_path: Path) -> None:
+    """A taken-over parser, and any thread it starts, is refused sockets, connections to a server that is
+    there, programs, signals to the server, and every change of a file; reading goes on.
+    """
+    (tmp_path / "old").write_text("kept", "utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address, port = server.getsockname()
+        arguments = [address, str(port), str(os.getpid()), str(tmp_path)]
+        command = [sys.executable, "-c", _CAPTIVE, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+    outcomes = dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
+    assert outcomes.pop("reading") == "worked"
+    assert len(outcomes) == 18
+    assert set(outcomes.values()) == {"PermissionError"}
+    assert (tmp_path / "old").read_text("utf-8") == "kept"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children of a parent's death")
 def test_a_killed_server_leaves_no_process_behind() -> None:
     """kill -9 of the parent ends the parser process too."""
@@ -165,6 +216,28 @@ def test_a_killed_server_leaves_no_process_behind() -> None:
 
     os.close(child)
     assert ended
+
+
+@pytest.mark.anyio
+async def test_source_code_that_crashes_its_grammar_is_cut_by_indentation(
+    parser: DocumentParser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Syntax is parsed in a parser process: one that dies of it costs the outline, not the document."""
+    code = RawFile(b"def ponds():\n    return 1\n", "ponds.py")
+    whole = await parser.parse(code, Deadline.after(60))
+    asked = ParserProcess._send
+
+    async def ask_and_kill(process: ParserProcess, request: Request) -> None:
+        await asked(process, request)
+        process._process.send_signal(signal.SIGSEGV)
+
+    monkeypatch.setattr(ParserProcess, "_send", ask_and_kill)
+    crashed = await parser.parse(RawFile(b"x = 1\n" * 80_000, "ponds.py"), Deadline.after(60))
+
+    assert [section.path for section in whole.sections] == [("ponds",)]
+    assert crashed.sections == ()
+    assert len(crashed.breaks) == 80_000
+    assert "Cut by indentation" in crashed.warnings[0] and "SIGSEGV" in crashed.warnings[0]
 
 
 @pytest.mark.anyio

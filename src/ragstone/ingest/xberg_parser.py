@@ -214,7 +214,7 @@ def _sheet(page: PageContent) -> str:
 
 
 def _read_scans(texts: list[str], request: ParseRequest, on_progress: Progress) -> list[str]:
-    """Read by OCR the pages whose text layer is missing or cannot be read by anyone, or say which they are."""
+    """Read by OCR the pages whose text layer is missing or that nobody can read, or say which they are."""
     wanted = [n for n, text in enumerate(texts) if is_blank(text) or not is_legible(text)]
     shown, content = _only_scanned(request.content, wanted)
     if not shown:

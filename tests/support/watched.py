@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -12,7 +13,11 @@ from pathlib import Path
 
 from tests.support.process import COMMAND, START_LIMIT_S, STOP_LIMIT_S, environment
 
-DEBUG_LOGS = {"RAGSTONE_TELEMETRY__LOG_LEVEL": "debug", "RAGSTONE_TELEMETRY__LOG_FORMAT": "json"}
+DEBUG_LOGS = {
+    "RAGSTONE_TELEMETRY__LOG_LEVEL": "debug",
+    "RAGSTONE_TELEMETRY__LOG_FORMAT": "json",
+    "PYTHONFAULTHANDLER": "1",
+}
 SPIN_LIMIT_S = 5.0
 
 Condition = Callable[[], bool]
@@ -54,8 +59,14 @@ class WatchedProcess:
         return found
 
     def wait(self, limit_s: float = STOP_LIMIT_S) -> int:
-        """The exit code, after every line was read."""
-        code = self.process.wait(limit_s)
+        """The exit code, after every line was read; one that does not end says where it stands."""
+        try:
+            code = self.process.wait(limit_s)
+        except subprocess.TimeoutExpired as error:
+            self.process.send_signal(signal.SIGABRT)  # faulthandler writes every thread's stack
+            self.process.wait(STOP_LIMIT_S)
+            self._reader.join(STOP_LIMIT_S)
+            raise TimeoutError("\n".join(self.lines[-120:])) from error
         self._reader.join(STOP_LIMIT_S)
         assert self.process.stderr is not None
         self.process.stderr.close()

@@ -68,7 +68,7 @@ def test_a_sound_text_layer_is_not_read_again(client: httpx2.Client, collection:
 def test_without_tesseract_the_document_and_doctor_say_so(
     blind: httpx2.Client, collection: str, home: Path
 ) -> None:
-    """A garbled page is kept with a warning, a scan is refused with the reason; doctor names the language."""
+    """A garbled page is kept with a warning, a scan refused with the reason; doctor names the language."""
     kept = upload(blind, collection, GARBLED)
     refused = upload(blind, collection, "")
     doctor = run_command("doctor", home=home, environ={"RAGSTONE_INGEST__OCR_LANGUAGE": "tlh"})

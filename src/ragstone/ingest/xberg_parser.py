@@ -214,7 +214,7 @@ def _sheet(page: PageContent) -> str:
 
 
 def _read_scans(texts: list[str], request: ParseRequest, on_progress: Progress) -> list[str]:
-    """Read by OCR the pages whose text layer is missing or that nobody can read, or say which they are."""
+    """Read by OCR the pages whose text layer is missing or illegible, or say which they are."""
     wanted = [n for n, text in enumerate(texts) if is_blank(text) or not is_legible(text)]
     shown, content = _only_scanned(request.content, wanted)
     if not shown:
@@ -232,11 +232,11 @@ def _read_scans(texts: list[str], request: ParseRequest, on_progress: Progress) 
             texts[index] = page
             read.append(index)
     garbled = [n for n in shown if n not in read and not is_blank(texts[n])]
-    warnings = [f"Read by OCR, which may err: {_listed(read)}."] if read else []
-    return [
-        *warnings,
-        *([f"Garbled text layer, kept as OCR read no better: {_listed(garbled)}."] if garbled else []),
-    ]
+    told = (
+        ("Read by OCR, which may err", read),
+        ("Garbled text layer, kept as OCR read no better", garbled),
+    )
+    return [f"{what}: {_listed(found)}." for what, found in told if found]
 
 
 def _only_scanned(content: bytes, candidates: Sequence[int]) -> tuple[list[int], bytes]:

@@ -14,8 +14,7 @@ ENGLISH = "The library opens at nine in the morning and the garden closes when t
     [
         ENGLISH,
         "Der Zwölfjährige schloss schnell das Schränkchen mit Strümpfen und Schlüsseln zu. " * 3,
-        "W Szczebrzeszynie chrząszcz brzmi w trzcinie i Szczebrzeszyn z tego słynie, trzy razy dziennie. "
-        * 3,
+        "W Szczebrzeszynie chrząszcz brzmi w trzcinie i Szczebrzeszyn z tego słynie. " * 3,
         "Строгий библиотекарь открывает читальный зал в девять часов утра по будням. " * 3,
         "図書館は平日の朝九時に開きます。庭は日没に閉まります。" * 10,
         "| 2024 | 1,204.50 | 17 % |\n" * 30,

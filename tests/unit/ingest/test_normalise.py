@@ -77,7 +77,7 @@ def test_every_line_end_becomes_a_newline() -> None:
 
 
 def test_a_million_combining_marks_are_no_stall() -> None:
-    """Sorting such a run is quadratic, and no thread runs meanwhile: it is broken up, others are not."""
+    """Sorting such a run is quadratic, and no thread runs meanwhile: it is broken up; others are not."""
     stacked = normalise("a" + "\u0301" * 500_000 + "\u0316" * 500_000)
 
     assert max(len(run) for run in stacked.split("\u034f")) <= 32

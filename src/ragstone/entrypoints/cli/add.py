@@ -224,7 +224,9 @@ def _line(name: str, result: Wire) -> str:
     noted = "".join(f"\n           [yellow]note[/] {escape(str(note))}" for note in notes)  # type: ignore[attr-defined]
     count = result["chunk_count"]
     chunks = "1 chunk" if count == 1 else f"{count} chunks"
-    return f"[{colour}]{status:<10}[/] {escape(name)} [dim]({chunks})[/]{noted}"
+    parts = result.get("attachments") or []
+    attached = "".join(f"\n           [dim]with[/] {escape(str(part['name']))}" for part in parts)  # type: ignore[attr-defined]
+    return f"[{colour}]{status:<10}[/] {escape(name)} [dim]({chunks})[/]{attached}{noted}"
 
 
 def _summarise(run: _Run, total: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
@@ -38,29 +38,42 @@ async def put_vectors(database: Database, vector: ExactVectorIndex, keys: Sequen
         await to_thread.run_sync(_replace_vectors, vector, batch, found)
 
 
-async def put_changed_chunks(
-    database: Database, lexical: TantivyIndex | None, vector: ExactVectorIndex, document_key: DocumentKey
-) -> None:
+async def put_changed_lexical(database: Database, lexical: TantivyIndex, document_key: DocumentKey) -> None:
     """Bring one document to what the rows say by the keys of its chunks: a key never gets another text.
 
-    The vector index tells what both hold. Fresh chunks are dropped from the lexical index before they are
-    added, so that doing this twice does no harm. The caller commits.
+    What differs is dropped before it is added, so that doing this twice does no harm. The caller commits.
+    """
+    held = await to_thread.run_sync(lexical.keys_of, document_key)
+    async with database.read() as connection:
+        present = set(await chunk_keys_of(connection, document_key))
+    await to_thread.run_sync(lexical.drop_chunks, sorted(present ^ held))
+    for part in _parts(present - held):
+        async with database.read() as connection:
+            chunks = await chunks_by_key(connection, part)
+        await to_thread.run_sync(lexical.apply, [], chunks)
+
+
+async def put_changed_vectors(
+    database: Database, vector: ExactVectorIndex, document_key: DocumentKey
+) -> None:
+    """The same for its vectors.
+
+    Each index is asked what it holds itself: the rows may change between a look for one and for the other,
+    and vectors are loaded as the rows are at an opening, when the files are of before.
     """
     async with database.read() as connection:
         present = set(await chunk_keys_of(connection, document_key))
     held = vector.keys_of(document_key)
-    fresh = sorted(present - held)
-    if lexical is not None:
-        await to_thread.run_sync(lexical.drop_chunks, sorted(present ^ held))
     await to_thread.run_sync(vector.drop_chunks, document_key, held - present)
-    for at in range(0, len(fresh), BATCH_CHUNKS):
+    for part in _parts(present - held):
         async with database.read() as connection:
-            part = fresh[at : at + BATCH_CHUNKS]
-            chunks = await chunks_by_key(connection, part)
             rows = [rows async for rows in stream_vectors(connection, vector.dim, chunk_keys=part)]
-        if lexical is not None:
-            await to_thread.run_sync(lexical.apply, [], chunks)
         await to_thread.run_sync(_replace_vectors, vector, [], rows)
+
+
+def _parts(keys: AbstractSet[int]) -> Iterable[Sequence[int]]:
+    ordered = sorted(keys)
+    return (ordered[at : at + BATCH_CHUNKS] for at in range(0, len(ordered), BATCH_CHUNKS))
 
 
 def batches(keys: Sequence[DocumentKey]) -> Iterable[Sequence[DocumentKey]]:

@@ -19,7 +19,13 @@ import structlog
 from anyio import to_thread
 
 from ragstone.errors import IndexFailed
-from ragstone.index.feed import batches, put_changed_chunks, put_lexical, put_vectors
+from ragstone.index.feed import (
+    batches,
+    put_changed_lexical,
+    put_changed_vectors,
+    put_lexical,
+    put_vectors,
+)
 from ragstone.index.lexical import TantivyIndex
 from ragstone.index.slot import Applied, Slot
 from ragstone.index.vector import ExactVectorIndex, Products
@@ -339,7 +345,7 @@ class IndexFollower:
                 for batch in batches(whole):
                     await put_lexical(self._database, indexes.lexical, batch, batch)
                 for key in partial:
-                    await put_changed_chunks(self._database, indexes.lexical, indexes.vector, key)
+                    await put_changed_lexical(self._database, indexes.lexical, key)
                 await to_thread.run_sync(indexes.lexical.commit)
             except IndexFailed as error:
                 log.warning("lexical_index_damaged", collection=indexes.collection.name, error=error.message)
@@ -349,7 +355,7 @@ class IndexFollower:
         if with_vectors:
             await put_vectors(self._database, indexes.vector, whole)
             for key in partial:
-                await put_changed_chunks(self._database, None, indexes.vector, key)
+                await put_changed_vectors(self._database, indexes.vector, key)
 
     async def _drop(self, collection_id: CollectionId) -> None:
         indexes = self._indexes.pop(collection_id, None)

@@ -111,6 +111,18 @@ class TantivyIndex:
             values = self._searcher.fast_field_values(KEY, [address for _, address in found])
             return {int(value or 0) for value in values}
 
+    def keys_of(self, document_key: DocumentKey) -> set[int]:
+        """The keys of one document's chunks, as of the last commit."""
+        with _translated(self._folder):
+            searcher = self._searcher
+            limit = searcher.doc_freq(DOCUMENT, document_key)
+            if not limit:
+                return set()
+            query = tantivy.Query.term_query(self._schema, DOCUMENT, document_key)
+            found = searcher.search(query, limit, count=False).hits
+            values = searcher.fast_field_values(KEY, [address for _, address in found])
+            return {int(value or 0) for value in values}
+
     def close(self) -> None:
         """Let go of the writer's lock and threads."""
         with _translated(self._folder):

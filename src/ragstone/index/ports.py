@@ -20,6 +20,10 @@ class LexicalIndex(Protocol):
         """Drop chunks by their own keys; visible after `commit`. Unknown keys are passed over."""
         ...
 
+    def keys_of(self, document_key: DocumentKey) -> set[int]:
+        """The keys of one document's chunks, as of the last commit."""
+        ...
+
     def commit(self) -> None:
         """Make what was applied durable and visible."""
         ...

@@ -41,16 +41,24 @@ async def put_vectors(database: Database, vector: ExactVectorIndex, keys: Sequen
 async def put_changed_lexical(database: Database, lexical: TantivyIndex, document_key: DocumentKey) -> None:
     """Bring one document to what the rows say by the keys of its chunks: a key never gets another text.
 
-    What differs is dropped before it is added, so that doing this twice does no harm. The caller commits.
+    What differs is dropped before it is added, so that doing this twice does no harm. Chunks that are gone
+    when their text is read have been replaced since their keys were read: then the rows are asked again, or
+    the document would be missing until somebody looks at the newer change. The caller commits.
     """
     held = await to_thread.run_sync(lexical.keys_of, document_key)
-    async with database.read() as connection:
-        present = set(await chunk_keys_of(connection, document_key))
-    await to_thread.run_sync(lexical.drop_chunks, sorted(present ^ held))
-    for part in _parts(present - held):
+    while True:
         async with database.read() as connection:
-            chunks = await chunks_by_key(connection, part)
-        await to_thread.run_sync(lexical.apply, [], chunks)
+            present = set(await chunk_keys_of(connection, document_key))
+        await to_thread.run_sync(lexical.drop_chunks, sorted(present ^ held))
+        added: set[int] = set()
+        for part in _parts(present - held):
+            async with database.read() as connection:
+                chunks = await chunks_by_key(connection, part)
+            await to_thread.run_sync(lexical.apply, [], chunks)
+            added.update(chunk.key for chunk in chunks)
+        if added == present - held or not await _has_moved(database, document_key, present):
+            return
+        held = (held & present) | added
 
 
 async def put_changed_vectors(
@@ -59,16 +67,29 @@ async def put_changed_vectors(
     """The same for its vectors.
 
     Each index is asked what it holds itself: the rows may change between a look for one and for the other,
-    and vectors are loaded as the rows are at an opening, when the files are of before.
+    and vectors are loaded as the rows are at an opening, when the files are of before. Fresh chunks come
+    before old ones go, for searches that run meanwhile.
     """
-    async with database.read() as connection:
-        present = set(await chunk_keys_of(connection, document_key))
-    held = vector.keys_of(document_key)
-    await to_thread.run_sync(vector.drop_chunks, document_key, held - present)
-    for part in _parts(present - held):
+    while True:
         async with database.read() as connection:
-            rows = [rows async for rows in stream_vectors(connection, vector.dim, chunk_keys=part)]
-        await to_thread.run_sync(_replace_vectors, vector, [], rows)
+            present = set(await chunk_keys_of(connection, document_key))
+        held = vector.keys_of(document_key)
+        found: list[tuple[Matrix, list[int], list[int]]] = []
+        for part in _parts(present - held):
+            async with database.read() as connection:
+                found += [rows async for rows in stream_vectors(connection, vector.dim, chunk_keys=part)]
+        await to_thread.run_sync(_replace_vectors, vector, [], found)
+        await to_thread.run_sync(vector.drop_chunks, document_key, held - present)
+        if sum(len(keys) for _, keys, _ in found) == len(present - held) or not await _has_moved(
+            database, document_key, present
+        ):
+            return
+
+
+async def _has_moved(database: Database, document_key: DocumentKey, keys: AbstractSet[int]) -> bool:
+    """Whether the document's chunks are others by now; damaged rows are no reason to look again."""
+    async with database.read() as connection:
+        return set(await chunk_keys_of(connection, document_key)) != keys
 
 
 def _parts(keys: AbstractSet[int]) -> Iterable[Sequence[int]]:

@@ -133,8 +133,11 @@ class JobWorker:
                     pass
             except Exception:  # a worker loop: the next round may do better
                 log.exception("job_not_claimed")
+            # Not wait_for: before Python 3.12 it swallows a cancellation that meets a wake-up, and a worker
+            # that was told to end went on for ever.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):
+                    await self._wake.wait()
 
     async def _claim_one(self) -> bool:
         """One place of several is kept for interactive jobs, so that they never wait for bulk to end."""

@@ -104,7 +104,8 @@ class SourceService:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         try:
-            return await asyncio.wait_for(asyncio.shield(task), wait_s)
+            async with asyncio.timeout(wait_s):
+                return await asyncio.shield(task)
         except TimeoutError:
             return SourceRun(run_id, name, "running")
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
+from ragstone.cancellation import run_to_end
 from ragstone.store.documents import count_blob_uses
 from ragstone.store.job_rows import is_blob_of_job
 
@@ -34,6 +37,21 @@ async def drop_unused_original(database: Database, blobs: Blobs, sha256: str) ->
         if is_unused:
             await to_thread.run_sync(blobs.remove, sha256)
     return is_unused
+
+
+@asynccontextmanager
+async def dropping_unused(database: Database, blobs: Blobs) -> AsyncIterator[set[str]]:
+    """After the block, remove those originals of the given set that nothing keeps any more.
+
+    Also when the caller leaves in the middle: a change may be committed by then, and what it replaced must
+    not stay on disk.
+    """
+    names: set[str] = set()
+    try:
+        yield names
+    finally:
+        for name in names:
+            await run_to_end(drop_unused_original(database, blobs, name))
 
 
 async def _is_used(connection: StoreConnection, sha256: str) -> bool:

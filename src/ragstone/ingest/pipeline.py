@@ -15,7 +15,7 @@ from ragstone.ingest.checkpoint import Checkpoint
 from ragstone.ingest.edit import edit_of, require_free_source
 from ragstone.ingest.former import Former
 from ragstone.ingest.job_payload import result_of
-from ragstone.ingest.originals import content_hash, drop_unused_original
+from ragstone.ingest.originals import content_hash, drop_unused_original, dropping_unused
 from ragstone.ingest.prepare import Earlier, Preparation, Prepared, Run, default_chunking
 from ragstone.ingest.request import IngestRequest
 from ragstone.search.legs import check_model
@@ -166,7 +166,10 @@ class IngestPipeline:
     ) -> Written:
         """Store what was prepared. Who owns the place is decided here, inside the transaction."""
         blob = None
-        async with self._writer.change() as change:
+        async with (
+            dropping_unused(self._database, self._blobs) as replaced,
+            self._writer.change() as change,
+        ):
             connection = change.connection
             collection, old = await self._locate(connection, request, content_sha256)
             collection = await create_collection(
@@ -176,6 +179,8 @@ class IngestPipeline:
                 # Inside the write turn, so that nobody removes the file between here and the commit.
                 blob = await to_thread.run_sync(self._blobs.put, request.file.content)
             _check_version(request, old)
+            if old is not None and old.blob_sha256 is not None:
+                replaced.add(old.blob_sha256)
             new = assemble(request, prepared, old, content_sha256, blob)
             key, version = await put_document(connection, collection.id, new, old)
             if keeps_chunks(new, old):
@@ -195,8 +200,6 @@ class IngestPipeline:
                 await write_attachments(change, request, parent, prepared),
             )
             await _finish(connection, request, written)
-        if old is not None and old.blob_sha256 not in (None, blob):
-            await self.drop_unused_blob(str(old.blob_sha256))
         return replace(written, corpus_version=change.version)
 
     async def drop_unused_blob(self, sha256: str) -> bool:

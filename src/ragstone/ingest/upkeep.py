@@ -10,7 +10,13 @@ import structlog
 from anyio import to_thread
 
 from ragstone.store.database import now
-from ragstone.store.job_rows import ClaimedJob, JobAttempt, abandoned_jobs, unfinished_jobs
+from ragstone.store.job_rows import (
+    ClaimedJob,
+    JobAttempt,
+    abandoned_jobs,
+    get_job,
+    unfinished_jobs,
+)
 from ragstone.store.jobs import fail_job, postpone_job, prune_jobs
 from ragstone.types import JobId, Written
 
@@ -69,9 +75,9 @@ class JobUpkeep:
         async with self._parts.database.write() as connection:
             found = [claimed for claimed in await abandoned_jobs(connection) if claimed.job.id not in held]
             given_up = [claimed for claimed in found if await self._is_given_up(connection, claimed)]
-        for claimed in given_up:
-            self._parts.metrics.jobs_finished.labels("failed").inc()
-            await to_thread.run_sync(self._parts.checkpoints.drop, claimed.job.id)
+        self._parts.metrics.jobs_finished.labels("failed").inc(len(given_up))
+        for claimed in found:
+            await forget_if_over(self._parts, claimed)
         return len(found)
 
     async def _is_given_up(self, connection: StoreConnection, claimed: ClaimedJob) -> bool:
@@ -102,3 +108,14 @@ async def forget_files(parts: WorkerParts, claimed: ClaimedJob) -> None:
     """The checkpoint of a job at its end, and its original when nothing needs it any more."""
     await to_thread.run_sync(parts.checkpoints.drop, claimed.job.id)
     await parts.documents.drop_originals({claimed.blob_sha256})
+
+
+async def forget_if_over(parts: WorkerParts, claimed: ClaimedJob) -> None:
+    """The files of a job that was given up, cancelled, or gave way to a newer one.
+
+    Otherwise it waits or another worker has it, and goes on from the checkpoint.
+    """
+    async with parts.database.read() as connection:
+        job = await get_job(connection, claimed.tenant_id, claimed.job.id)
+    if job.is_over:
+        await forget_files(parts, claimed)

@@ -23,10 +23,10 @@ from ragstone.cancellation import run_to_end
 from ragstone.deadline import Deadline
 from ragstone.errors import RagstoneError
 from ragstone.ingest.job_payload import request_of
-from ragstone.ingest.upkeep import JobUpkeep, WorkerParts, forget_files
+from ragstone.ingest.upkeep import JobUpkeep, WorkerParts, forget_files, forget_if_over
 from ragstone.ingest.verdict import Verdict, judge, spread
 from ragstone.store.database import now
-from ragstone.store.job_rows import ClaimedJob, JobAttempt, get_job, owned_jobs
+from ragstone.store.job_rows import ClaimedJob, JobAttempt, lost_jobs
 from ragstone.store.jobs import Choice, claim_job, fail_job, next_is_suspect, postpone_job, renew_lease
 from ragstone.types import JobId, Written
 
@@ -200,10 +200,7 @@ class JobWorker:
         if work is not None and work.is_lost:
             log.info("job_stopped")
             self._tell(claimed.job.id, None)
-            async with self._parts.database.read() as connection:
-                job = await get_job(connection, claimed.tenant_id, claimed.job.id)
-            if job.is_over:  # otherwise another worker has it, and goes on from the checkpoint
-                await forget_files(self._parts, claimed)
+            await forget_if_over(self._parts, claimed)
             return
         attempt = _attempt(claimed, checkpoint, HANDED_BACK, "The worker was stopped.")
         async with self._parts.database.write() as connection:
@@ -211,6 +208,7 @@ class JobWorker:
             await postpone_job(connection, claimed.lease, attempt, failures=failures, wait_s=0.0)
         self._parts.metrics.jobs_finished.labels("handed_back").inc()
         self._tell(claimed.job.id, None)
+        await forget_if_over(self._parts, claimed)
 
     async def _failed(self, claimed: ClaimedJob, checkpoint: FileCheckpoint, error: RagstoneError) -> None:
         """Try again what another time may mend; give up what will fail again."""
@@ -229,6 +227,8 @@ class JobWorker:
         self._tell(claimed.job.id, error if verdict.is_over and was_held else None)
         if verdict.is_over:
             await forget_files(self._parts, claimed)
+        else:
+            await forget_if_over(self._parts, claimed)
 
     async def _keep(self, claimed: ClaimedJob, attempt: JobAttempt, verdict: Verdict) -> bool:
         async with self._parts.database.write() as connection:
@@ -291,11 +291,11 @@ class JobWorker:
                 continue
             try:
                 async with self._parts.database.read() as connection:
-                    owned = await owned_jobs(connection, self.owner)
+                    lost = await lost_jobs(connection, self.owner, held)
             except Exception:
                 log.exception("leases_not_watched")
                 continue
-            for job_id in held - owned:
+            for job_id in lost:
                 self.release(job_id)
 
     async def _tidy(self) -> None:

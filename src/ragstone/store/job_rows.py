@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import RowMapping, func, select
+from sqlalchemy import RowMapping, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.errors import JobNotFound
@@ -154,10 +154,14 @@ async def is_queue_full(connection: AsyncConnection, queue_max: int) -> bool:
     return (await connection.execute(select(func.count()).select_from(waiting))).scalar_one() >= queue_max
 
 
-async def owned_jobs(connection: AsyncConnection, owner: str) -> set[JobId]:
-    """The running jobs that this worker still holds: others were cancelled or taken over."""
-    statement = select(jobs.c.id).where(jobs.c.state == "running", jobs.c.lease_owner == owner)
-    return {JobId(name) for name in (await connection.execute(statement)).scalars()}
+async def lost_jobs(connection: AsyncConnection, owner: str, held: Collection[JobId]) -> set[JobId]:
+    """Those of the jobs in a worker's hands that were cancelled or taken over.
+
+    One that has become ready is not: its worker is catching up or cleaning up after it.
+    """
+    is_kept = or_(jobs.c.state == "ready", and_(jobs.c.state == "running", jobs.c.lease_owner == owner))
+    kept = select(jobs.c.id).where(jobs.c.id.in_(held), is_kept)
+    return set(held) - {JobId(name) for name in (await connection.execute(kept)).scalars()}
 
 
 async def abandoned_jobs(connection: AsyncConnection) -> list[ClaimedJob]:

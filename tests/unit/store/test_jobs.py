@@ -25,7 +25,7 @@ from ragstone.store.job_rows import (
     get_job,
     is_blob_of_job,
     job_blobs,
-    owned_jobs,
+    lost_jobs,
     queue_state,
 )
 from ragstone.store.jobs import (
@@ -130,8 +130,19 @@ async def test_a_lost_lease_changes_nothing(database: Database) -> None:
     job = await read(database, job_id)
     assert (job.state, job.stage, job.attempts) == ("running", "parse", 2)
     async with database.read() as connection:
-        assert await owned_jobs(connection, "other") == {job_id}
-        assert await owned_jobs(connection, "w") == set()
+        assert await lost_jobs(connection, "other", {job_id}) == set()
+        assert await lost_jobs(connection, "w", {job_id}) == {job_id}
+
+
+async def test_a_job_that_is_ready_is_not_lost(database: Database) -> None:
+    """Its worker still brings the indexes up to it and removes what it replaced: nobody may stop that."""
+    job_id = await queued(database)
+    done = await taken(database)
+    async with database.write() as connection:
+        await finish_job(connection, done.lease, DocumentId("d"), RESULT)
+
+    async with database.read() as connection:
+        assert await lost_jobs(connection, "w", {job_id}) == set()
 
 
 async def test_of_one_target_one_runs_and_the_newest_waits(database: Database) -> None:

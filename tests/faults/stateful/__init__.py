@@ -1,0 +1,1 @@
+"""The proof that deleted text never answers: any operations, any crash, checked against their history."""

@@ -1,4 +1,4 @@
-"""The same bytes again: what an edit without embedding changes (title, metadata, source)."""
+"""What a write may change: title, metadata and source of the same bytes, a version that is still there."""
 
 from __future__ import annotations
 
@@ -53,3 +53,18 @@ async def require_free_source(connection: StoreConnection, old: StoredState, sou
     other = await find_by_source(connection, old.collection_id, source)
     if other is not None and other.id != old.id:
         raise Conflict(f"Document {other.id} comes from {source!r} already; remove it first.")
+
+
+def require_version(request: IngestRequest, old: StoredState | None) -> None:
+    """Go on only when the document is still the one that an upload was to replace.
+
+    Raises:
+        Conflict: another version took its place, or it was removed.
+    """
+    expected = request.replaced_version
+    present = 0 if old is None else old.version
+    if expected is not None and present != expected:
+        raise Conflict(
+            f"{request.source or request.file.name!r} is at version {present} by now (0: it was removed); "
+            f"the older upload that was to replace version {expected} is dropped."
+        )

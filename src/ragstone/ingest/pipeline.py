@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal
 from anyio import to_thread
 from uuid6 import uuid7
 
-from ragstone.errors import Conflict, DocumentNotFound
+from ragstone.errors import DocumentNotFound
 from ragstone.ingest.assemble import assemble, given_metadata
 from ragstone.ingest.attached import Parent, follow_edit, require_no_attachment, write_attachments
 from ragstone.ingest.checkpoint import Checkpoint
-from ragstone.ingest.edit import edit_of, require_free_source
+from ragstone.ingest.edit import edit_of, require_free_source, require_version
 from ragstone.ingest.former import Former
 from ragstone.ingest.job_payload import result_of
 from ragstone.ingest.originals import content_hash, drop_unused_original, dropping_unused
@@ -178,7 +178,7 @@ class IngestPipeline:
             if request.is_original_kept:
                 # Inside the write turn, so that nobody removes the file between here and the commit.
                 blob = await to_thread.run_sync(self._blobs.put, request.file.content)
-            _check_version(request, old)
+            require_version(request, old)
             if old is not None and old.blob_sha256 is not None:
                 replaced.add(old.blob_sha256)
             new = assemble(request, prepared, old, content_sha256, blob)
@@ -210,13 +210,3 @@ class IngestPipeline:
 async def _finish(connection: StoreConnection, request: IngestRequest, written: Written) -> None:
     if request.lease is not None:
         await finish_job(connection, request.lease, written.document_id, result_of(written))
-
-
-def _check_version(request: IngestRequest, old: StoredState | None) -> None:
-    expected = request.replaced_version
-    present = 0 if old is None else old.version
-    if expected is not None and present != expected:
-        raise Conflict(
-            f"{request.source or request.file.name!r} is at version {present} by now (0: it was removed); "
-            f"the older upload that was to replace version {expected} is dropped."
-        )

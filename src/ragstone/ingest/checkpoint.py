@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar, get_args
 
 import msgspec
 from anyio import to_thread
 
+from ragstone.cancellation import run_to_end
 from ragstone.types import Break, ChunkDraft, JobId, JobStage, PageSpan, ParsedDocument, SectionSpan
 
 STAGES: tuple[JobStage, ...] = get_args(JobStage)
 _DIGEST_BYTES = 16
 Kept = TypeVar("Kept")
+Content = TypeVar("Content")
 
 
 class Checkpoint(Protocol):
@@ -130,7 +132,7 @@ class FileCheckpoint:
     async def enter(self, stage: JobStage, total: int = 0) -> None:
         """Note the stage on disk, too: whoever finds this job abandoned reads where it was."""
         self.stage, self.done, self.total = stage, 0, total
-        await to_thread.run_sync(_write, self._folder / "stage", stage.encode())
+        await _to_end(_write, self._folder / "stage", stage.encode())
 
     def advance(self, steps: int) -> None:
         """Count."""
@@ -167,7 +169,7 @@ class FileCheckpoint:
             dict(parsed.metadata),
             parsed.warnings,
         )
-        await to_thread.run_sync(_write_value, self._folder / "parsed", kept)
+        await _to_end(_write_value, self._folder / "parsed", kept)
 
     async def drafts(self, cut_by: str) -> Sequence[ChunkDraft] | None:
         """The chunks, if this version cut them in the same way."""
@@ -179,7 +181,7 @@ class FileCheckpoint:
     async def keep_drafts(self, cut_by: str, drafts: Sequence[ChunkDraft]) -> None:
         """In one file."""
         kept = _Drafts(self._version, cut_by, tuple(drafts))
-        await to_thread.run_sync(_write_value, self._folder / "drafts", kept)
+        await _to_end(_write_value, self._folder / "drafts", kept)
 
     async def vectors(self, model: str) -> Mapping[bytes, bytes]:
         """From all files of slices."""
@@ -189,7 +191,7 @@ class FileCheckpoint:
         """A file for each slice."""
         self._slices += 1
         path = self._folder / f"vectors-{self._slices}"
-        await to_thread.run_sync(_write_value, path, _Vectors(model, dict(vectors)))
+        await _to_end(_write_value, path, _Vectors(model, dict(vectors)))
 
     def _read_vectors(self, model: str) -> Mapping[bytes, bytes]:
         found: dict[bytes, bytes] = {}
@@ -230,6 +232,11 @@ class Checkpoints:
     def names(self) -> set[JobId]:
         """The jobs that have one; blocks."""
         return {JobId(path.name) for path in self._folder.glob("*")}
+
+
+async def _to_end(write: Callable[[Path, Content], None], path: Path, content: Content) -> None:
+    """Write in a thread. It goes on when its job is stopped: the folder is dropped after it, not before."""
+    await run_to_end(to_thread.run_sync(write, path, content))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -20,7 +20,7 @@ from tests.requirements import verifies
 
 IS_LONG = os.environ.get("RAGSTONE_PROFILE") == "nightly"
 STEPS = 10_000 if IS_LONG else 500
-EXAMPLES = 50 if IS_LONG else 3
+EXAMPLES = 70 if IS_LONG else 3
 RULES = 80
 BETWEEN_CRASHES = 40
 """Steps; a start costs as much as ten of them."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar, get_args
 
 import msgspec
 from anyio import to_thread
 
+from ragstone.cancellation import run_to_end
 from ragstone.types import (
     Attachment,
     Break,
@@ -31,6 +32,7 @@ from ragstone.types import (
 STAGES: tuple[JobStage, ...] = get_args(JobStage)
 _DIGEST_BYTES = 16
 Kept = TypeVar("Kept")
+Content = TypeVar("Content")
 
 
 class Checkpoint(Protocol):
@@ -185,7 +187,7 @@ class FileCheckpoint:
     async def enter(self, stage: JobStage, total: int = 0) -> None:
         """Note the stage on disk, too: whoever finds this job abandoned reads where it was."""
         self.stage, self.done, self.total = stage, 0, total
-        await to_thread.run_sync(_write, self._folder / "stage", stage.encode())
+        await _to_end(_write, self._folder / "stage", stage.encode())
 
     def advance(self, steps: int) -> None:
         """Count."""
@@ -201,7 +203,7 @@ class FileCheckpoint:
     async def keep_parsed(self, parsed: ParsedDocument) -> None:
         """In one file."""
         kept = await to_thread.run_sync(_Parsed.of, parsed, self._version)
-        await to_thread.run_sync(_write_value, self._folder / "parsed", kept)
+        await _to_end(_write_value, self._folder / "parsed", kept)
 
     async def drafts(self, cut_by: str, part: int = 0) -> Sequence[ChunkDraft] | None:
         """The chunks, if this version cut them in the same way."""
@@ -213,7 +215,7 @@ class FileCheckpoint:
     async def keep_drafts(self, cut_by: str, drafts: Sequence[ChunkDraft], part: int = 0) -> None:
         """In one file."""
         kept = _Drafts(self._version, cut_by, tuple(drafts))
-        await to_thread.run_sync(_write_value, self._folder / f"drafts-{part}", kept)
+        await _to_end(_write_value, self._folder / f"drafts-{part}", kept)
 
     async def vectors(self, model: str) -> Mapping[bytes, bytes]:
         """From all files of slices."""
@@ -223,7 +225,7 @@ class FileCheckpoint:
         """A file for each slice."""
         self._slices += 1
         path = self._folder / f"vectors-{self._slices}"
-        await to_thread.run_sync(_write_value, path, _Vectors(model, dict(vectors)))
+        await _to_end(_write_value, path, _Vectors(model, dict(vectors)))
 
     def _read_vectors(self, model: str) -> Mapping[bytes, bytes]:
         found: dict[bytes, bytes] = {}
@@ -264,6 +266,11 @@ class Checkpoints:
     def names(self) -> set[JobId]:
         """The jobs that have one; blocks."""
         return {JobId(path.name) for path in self._folder.glob("*")}
+
+
+async def _to_end(write: Callable[[Path, Content], None], path: Path, content: Content) -> None:
+    """Write in a thread. It goes on when its job is stopped: the folder is dropped after it, not before."""
+    await run_to_end(to_thread.run_sync(write, path, content))
 
 
 def _write(path: Path, content: bytes) -> None:

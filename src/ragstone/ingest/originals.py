@@ -43,8 +43,8 @@ async def drop_unused_original(database: Database, blobs: Blobs, sha256: str) ->
 async def dropping_unused(database: Database, blobs: Blobs) -> AsyncIterator[set[str]]:
     """After the block, remove those originals of the given set that nothing keeps any more.
 
-    Also when the caller leaves in the middle: a change may be committed by then, and what it replaced must
-    not stay on disk.
+    Also when the caller leaves in the middle: the change may be committed by then, and what it replaced must
+    not stay on disk, or rolled back, and then its own original must not.
     """
     names: set[str] = set()
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from anyio import to_thread
 from uuid6 import uuid7
 
+from ragstone.cancellation import run_to_end
 from ragstone.errors import DocumentNotFound
 from ragstone.ingest.assemble import assemble, given_metadata
 from ragstone.ingest.attached import Parent, follow_edit, require_no_attachment, write_attachments
@@ -166,10 +167,7 @@ class IngestPipeline:
     ) -> Written:
         """Store what was prepared. Who owns the place is decided here, inside the transaction."""
         blob = None
-        async with (
-            dropping_unused(self._database, self._blobs) as replaced,
-            self._writer.change() as change,
-        ):
+        async with dropping_unused(self._database, self._blobs) as spare, self._writer.change() as change:
             connection = change.connection
             collection, old = await self._locate(connection, request, content_sha256)
             collection = await create_collection(
@@ -177,10 +175,11 @@ class IngestPipeline:
             )
             if request.is_original_kept:
                 # Inside the write turn, so that nobody removes the file between here and the commit.
-                blob = await to_thread.run_sync(self._blobs.put, request.file.content)
+                spare.add(content_sha256)
+                blob = await run_to_end(to_thread.run_sync(self._blobs.put, request.file.content))
             require_version(request, old)
             if old is not None and old.blob_sha256 is not None:
-                replaced.add(old.blob_sha256)
+                spare.add(old.blob_sha256)
             new = assemble(request, prepared, old, content_sha256, blob)
             key, version = await put_document(connection, collection.id, new, old)
             if keeps_chunks(new, old):

@@ -123,14 +123,15 @@ class Writer:
             "wait_s": choice.choice(("0", "0", "60")),
         }
         upload = Upload(self.history.begin(values), None)
-        self.uploads.append(upload)  # stays there without an id when the answer does not come
+        with self.history.lock:
+            self.uploads.append(upload)  # stays there without an id when the answer does not come
         answer = server.client.post("/v1/documents", data=form, files={"file": ("x.md", content)})
         if answer.status_code == 202:
             upload.job_id = str(answer.json()["job_id"])
             if choice.random() < 0.2:
                 self._cancel(server, upload)
             return
-        self.uploads.remove(upload)
+        self._forget(upload)
         self._written(answer, place, upload.writes, is_ordered=False)
 
     def follow(self, server: ServerProcess, place: Place, choice: random.Random) -> None:
@@ -141,8 +142,7 @@ class Writer:
             job = _checked(server.client.get(f"/v1/jobs/{upload.job_id}"), (200,)).json()
             if job["state"] in ("queued", "running"):
                 continue
-            if upload in self.uploads:
-                self.uploads.remove(upload)
+            self._forget(upload)
             if job["state"] == "ready":
                 self.history.acknowledge(upload.writes)
             else:
@@ -156,10 +156,15 @@ class Writer:
             self.history.lose(upload.writes)
         self.uploads.clear()
 
+    def _forget(self, upload: Upload) -> None:
+        """Its end is known; another thread may have learned of it, too."""
+        with self.history.lock:
+            self.uploads = [other for other in self.uploads if other is not upload]
+
     def _cancel(self, server: ServerProcess, upload: Upload) -> None:
         answer = server.client.post(f"/v1/jobs/{upload.job_id}/cancel")
         if _checked(answer, (200, 409)).status_code == 200:
-            self.uploads.remove(upload)
+            self._forget(upload)
             self.history.refuse(upload.writes)
 
     def _remove_matching(self, server: ServerProcess, place: Place, filter_: Mapping[str, object]) -> None:

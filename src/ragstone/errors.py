@@ -35,7 +35,8 @@
         ├── EmbeddingFailed             embedding_failed
         ├── GeneratorFailed             generator_failed
         ├── FetchFailed                 fetch_failed
-        └── SourceFailed                source_failed
+        ├── SourceFailed                source_failed
+        └── CacheFailed                 cache_failed
 
 A message holds the offending value and the fix. A code is stable: clients may switch on it.
 HTTP statuses, exit codes and JSON-RPC numbers are the doors' business.
@@ -297,6 +298,12 @@ class SourceFailed(DependencyFailed):
     """A source of documents could not be listed."""
 
     code = "source_failed"
+
+
+class CacheFailed(DependencyFailed):
+    """A place for cached entries did not answer; the product goes on without it."""
+
+    code = "cache_failed"
 
 
 def error_of(code: str, message: str) -> RagstoneError:

@@ -1,0 +1,1 @@
+"""Remembering what was expensive to make: keys, tiers, single-flight."""

@@ -83,6 +83,7 @@ def metrics() -> str:
     lines += ["| name | type | what it counts |", "|---|---|---|"]
     declared = Metrics("0")
     declared.watch_query_embeddings(lambda: (0, 0))
+    declared.watch_caches(tuple)
     for family in declared.registry.collect():
         lines.append(f"| `{family.name}` | {family.type} | {family.documentation} |")
     return "\n".join(lines) + "\n"

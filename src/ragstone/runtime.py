@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 import structlog
 from anyio import to_thread
 
+from ragstone.answer.cached import CachingAnswers
+from ragstone.answer.evidence import Evidence
 from ragstone.answer.pipeline import AnswerPipeline
+from ragstone.answer.recipes import Recipes
+from ragstone.cache.cache import Cache, limits_of
 from ragstone.config import Loaded
 from ragstone.errors import InvalidSetting, NotReady
 from ragstone.home import Home, open_home
@@ -30,7 +34,7 @@ from ragstone.ingest.sources.sync import SyncLimits
 from ragstone.ingest.upkeep import WorkerParts
 from ragstone.ingest.worker import JobWorker
 from ragstone.ingest.write import Writer
-from ragstone.models.batching import BatchingLimits
+from ragstone.models.batching import BatchingLimits, LocalEmbedder
 from ragstone.models.card import BUNDLED_FOLDER
 from ragstone.models.embedding_cache import CachingEmbedder
 from ragstone.models.hardware import usable_cores
@@ -40,8 +44,11 @@ from ragstone.net.fetch import Fetcher, FetchLimits
 from ragstone.net.guard import AddressGuard, FetchRules, SystemResolver
 from ragstone.operate.check import Checker
 from ragstone.operate.health import Health
+from ragstone.search.cached import CachingSearch
 from ragstone.search.pipeline import SearchPipeline
+from ragstone.search.standing import Standings
 from ragstone.service.answers import AnswerService
+from ragstone.service.caches import CacheService
 from ragstone.service.chunks import ChunkService
 from ragstone.service.collections import CollectionService
 from ragstone.service.documents import DocumentService
@@ -78,6 +85,7 @@ class Engine:
     sources: SourceService
     search: SearchService
     answers: AnswerService
+    caches: CacheService
     checker: Checker
     health: Health
     metrics: Metrics
@@ -106,21 +114,16 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
         stack.push_async_callback(database.aclose)
         slot = await to_thread.run_sync(take_slot, home.index)
         follower = await _open_follower(stack, database, slot, settings)
-        generator = _build_generator(settings)
-        if generator is not None:
-            stack.push_async_callback(generator.aclose)
+        generator = _open_generator(stack, settings)
         parser = build_parser(_parsing_limits(settings))
         stack.push_async_callback(parser.aclose)
-        embedder = await opening
+        metrics = Metrics(version("ragstone"))
+        cache = _open_cache(stack, settings, metrics)
+        embedder = _remembering(await opening, cache, metrics)
         blobs = Blobs(home.blobs)
         writer = Writer(database, follower)
-        metrics = Metrics(version("ragstone"))
-        if isinstance(embedder, CachingEmbedder):
-            metrics.watch_query_embeddings(embedder.lookups)
         ingest = IngestPipeline(database, writer, parser, embedder, blobs, settings.ingest)
-        longest = settings.limits.query_max_chars
-        search = SearchPipeline(database, follower, embedder, settings.search, longest)
-        answer = AnswerPipeline(database, search, embedder, generator, settings.answer, settings.generator)
+        search, answers = _build_questions(settings, database, follower, embedder, generator, cache)
         documents = DocumentService(database, writer, ingest, metrics)
         checkpoints = Checkpoints(home.checkpoints, version("ragstone"))
         parts = WorkerParts(database, documents, blobs, checkpoints, metrics)
@@ -137,7 +140,8 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
             worker=worker,
             sources=sources,
             search=SearchService(search, settings.search, metrics),
-            answers=AnswerService(answer, settings.answer, metrics),
+            answers=AnswerService(answers, settings.answer, metrics),
+            caches=CacheService(cache, follower),
             checker=Checker(database, follower, writer, embedder, blobs),
             health=Health(database, follower, embedder, generator),
             metrics=metrics,
@@ -164,14 +168,12 @@ async def _tidy(engine: Engine, incoming: Incoming) -> None:
 async def _open_embedder(settings: Settings, given: Embedder | None) -> Embedder:
     if given is not None:
         return given
-    models, cache = settings.models, settings.cache
+    models = settings.models
     options = LocalModelOptions(
         folder=models.embedding_path or BUNDLED_FOLDER,
         runtime=models.runtime,
         threads=models.threads,
         limits=BatchingLimits(waiting_queries=models.waiting_queries, bulk_callers=models.bulk_callers),
-        cache_entries=cache.query_embeddings,
-        cache_ttl_s=cache.query_embedding_ttl_s,
     )
     try:
         return await open_local_embedder(options)
@@ -184,6 +186,22 @@ async def _close_opened(opening: asyncio.Task[Embedder]) -> None:
     await asyncio.wait([opening])
     if not opening.cancelled() and opening.exception() is None:
         await opening.result().aclose()
+
+
+def _open_cache(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Cache:
+    cache = Cache(limits_of(settings.cache))
+    stack.push_async_callback(cache.aclose)
+    metrics.watch_caches(cache.statistics)
+    return cache
+
+
+def _remembering(embedder: Embedder, cache: Cache, metrics: Metrics) -> Embedder:
+    """The model of this machine behind its cache; another embedder as it is."""
+    if not isinstance(embedder, LocalEmbedder):
+        return embedder
+    caching = CachingEmbedder(embedder, cache)
+    metrics.watch_query_embeddings(caching.lookups)
+    return caching
 
 
 async def _open_follower(
@@ -200,7 +218,24 @@ async def _open_follower(
     return follower
 
 
-def _build_generator(settings: Settings) -> Generator | None:
+def _build_questions(
+    settings: Settings,
+    database: Database,
+    follower: IndexFollower,
+    embedder: Embedder,
+    generator: Generator | None,
+    cache: Cache,
+) -> tuple[CachingSearch, CachingAnswers]:
+    standings = Standings(database, follower, settings.limits.query_max_chars)
+    recipes = Recipes.of(settings, embedder)
+    pipeline = SearchPipeline(database, follower, embedder, settings.search, standings)
+    search = CachingSearch(pipeline, standings, cache, recipes.retrieval)
+    evidence = Evidence(standings, cache, recipes.answer)
+    answers = AnswerPipeline(database, search, embedder, generator, settings, evidence)
+    return search, CachingAnswers(answers, standings, cache, recipes)
+
+
+def _open_generator(stack: AsyncExitStack, settings: Settings) -> Generator | None:
     configured = settings.generator
     if configured.base_url is None:
         return None
@@ -211,7 +246,7 @@ def _build_generator(settings: Settings) -> Generator | None:
         )
     from ragstone.models.openai_generator import OpenAIGenerator, OpenAIOptions
 
-    return OpenAIGenerator(
+    generator = OpenAIGenerator(
         OpenAIOptions(
             configured.base_url,
             configured.model,
@@ -219,6 +254,8 @@ def _build_generator(settings: Settings) -> Generator | None:
             configured.timeout_s,
         )
     )
+    stack.push_async_callback(generator.aclose)
+    return generator
 
 
 def _open_worker(

@@ -180,12 +180,27 @@ class AnswerSettings(Section):
 
 
 class CacheSettings(Section):
-    """In-process caches."""
+    """What is remembered, how long, and how much of it."""
 
-    query_embeddings: int = Field(
-        10_000, ge=0, description="Query embeddings kept in memory; 0 turns it off."
-    )
+    enabled: bool = Field(True, description="Remember embeddings, results and answers at all.")
     query_embedding_ttl_s: float = Field(86_400.0, gt=0, description="Seconds a query embedding is kept.")
+    query_embedding_max_bytes: int = Field(
+        16 * 2**20, ge=0, description="Query embeddings kept in memory, in bytes; 0 turns this cache off."
+    )
+    retrieval_ttl_s: float = Field(3600.0, gt=0, description="Seconds a search result is kept.")
+    retrieval_max_bytes: int = Field(
+        32 * 2**20, ge=0, description="Search results kept in memory, in bytes; 0 turns this cache off."
+    )
+    answer_ttl_s: float = Field(1800.0, gt=0, description="Seconds an answer is kept.")
+    answer_max_bytes: int = Field(
+        32 * 2**20, ge=0, description="Answers kept in memory, in bytes; 0 turns this cache off."
+    )
+    generation_ttl_s: float = Field(
+        86_400.0, gt=0, description="Seconds a generation is kept for the same question and passages."
+    )
+    generation_max_bytes: int = Field(
+        16 * 2**20, ge=0, description="Generations kept in memory, in bytes; 0 turns this cache off."
+    )
 
 
 class TelemetrySettings(Section):

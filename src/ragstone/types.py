@@ -56,6 +56,9 @@ DEFAULT_COLLECTION = "default"
 SearchMode = Literal["hybrid", "lexical", "dense"]
 Fusion = Literal["score", "rrf"]
 """By shares of each leg's best score, or by reciprocal ranks."""
+CacheUse = Literal["off", "miss", "hit", "evidence", "shared"]
+"""Where a result came from: made anew (`off`, `miss`), the same request at the same corpus version (`hit`), a
+generation for the same evidence (`evidence`), or an equal request that was under way (`shared`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,8 @@ class SearchRequest:
     principal: Principal = LOCAL_OWNER
     expand: Expansion | None = None
     """Read what stands around each hit, too; it changes no hit, order or score."""
+    use_cache: bool = True
+    """False makes the result anew and keeps nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +192,7 @@ class SearchResult:
     corpus_version: int
     degraded: tuple[str, ...]
     timings_ms: Mapping[str, float]
+    cache: CacheUse = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +345,7 @@ class Answer:
     corpus_version: int
     degraded: tuple[str, ...]
     timings_ms: Mapping[str, float]
+    cache: CacheUse = "off"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
+from ragstone.cache.cache import Cache, limits_of
 from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded
 from ragstone.models.embedding_cache import CachingEmbedder
 from ragstone.models.fakes import HashEmbedder
 from ragstone.models.local import open_local_embedder
 from ragstone.models.ports import Embedder
+from ragstone.settings import CacheSettings
 
 pytestmark = pytest.mark.anyio
 TEXTS = ["A stone wall.", "", "Ragstone comes from Kent.", "a", "石の壁", "word " * 400, "A stone wall."]
@@ -34,7 +36,7 @@ async def embedder(request: pytest.FixtureRequest) -> AsyncIterator[Embedder]:
         case "hash":
             opened = HashEmbedder()
         case _:
-            opened = CachingEmbedder(HashEmbedder())
+            opened = CachingEmbedder(HashEmbedder(), Cache(limits_of(CacheSettings())))
     yield opened
     await opened.aclose()
 

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 from ragstone.answer.cite import citation
 from ragstone.answer.quote import QuotedSentence
 from ragstone.deadline import Deadline
-from ragstone.types import Answer, AnswerId, AnswerMode, AnswerRequest, Citation, SearchResult, Span, Usage
+from ragstone.types import (
+    Answer,
+    AnswerId,
+    AnswerMode,
+    AnswerRequest,
+    CacheUse,
+    Citation,
+    SearchResult,
+    Span,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from ragstone.telemetry.stages import StageTimer
@@ -29,6 +39,7 @@ class Draft:
     citations: list[Citation] = field(default_factory=list)
     usage: Usage | None = None
     degraded: list[str] = field(default_factory=list)
+    cache: CacheUse = "miss"
 
     def answer(self, result: SearchResult) -> Answer:
         """The finished answer."""
@@ -42,6 +53,7 @@ class Draft:
             corpus_version=result.corpus_version,
             degraded=tuple(self.degraded),
             timings_ms=self.timer.timings_ms(),
+            cache=self.cache if self.request.search.use_cache else "off",
         )
 
 

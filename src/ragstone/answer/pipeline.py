@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,26 +16,23 @@ from ragstone.answer.check import still_exact
 from ragstone.answer.cite import MarkerFilter, cite
 from ragstone.answer.draft import Draft, quoted, sentence_citation
 from ragstone.answer.events import AnswerEvent, Checked, Cited, Delta, Failed, Finished, Retrieved, Started
+from ragstone.answer.evidence import again, quotes_of, sentences_at
 from ragstone.answer.pack import pack
 from ragstone.answer.prompt import build_prompt
 from ragstone.answer.quote import QuotedSentence, candidate_sentences, choose
+from ragstone.answer.record import Generated
 from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, DependencyFailed, GeneratorFailed, Overloaded, RagstoneError
 from ragstone.index.analysis import Analysis
 from ragstone.models.ports import Delta as GeneratedDelta, GenerationOptions
 from ragstone.search.understand import normalise_query
-from ragstone.settings import AnswerSettings, GeneratorSettings
-from ragstone.types import (
-    AnswerId,
-    AnswerMode,
-    AnswerRequest,
-    Citation,
-    Hit,
-)
+from ragstone.types import AnswerId, AnswerMode, AnswerRequest, Citation, Hit
 
 if TYPE_CHECKING:
-    from ragstone.models.ports import Embedder, Generator
-    from ragstone.search.pipeline import SearchPipeline
+    from ragstone.answer.evidence import Evidence
+    from ragstone.models.ports import Embedder, Generator, Prompt
+    from ragstone.search.cached import CachingSearch
+    from ragstone.settings import Settings
     from ragstone.store.database import Database
     from ragstone.telemetry.stages import StageTimer
 
@@ -52,18 +50,19 @@ class AnswerPipeline:
     def __init__(
         self,
         database: Database,
-        search: SearchPipeline,
+        search: CachingSearch,
         embedder: Embedder,
         generator: Generator | None,
-        settings: AnswerSettings,
-        generation: GeneratorSettings,
+        settings: Settings,
+        evidence: Evidence,
     ) -> None:
         self._database = database
         self._search = search
         self._embedder = embedder
         self._generator = generator
-        self._settings = settings
-        self._generation = generation
+        self._settings = settings.answer
+        self._generation = settings.generator
+        self._evidence = evidence
         self._analysis = Analysis("en")
 
     async def run(
@@ -126,37 +125,58 @@ class AnswerPipeline:
     ) -> AsyncGenerator[AnswerEvent, None]:
         passages = pack(hits, self._settings.context_tokens, self._embedder.tokens)
         prompt = build_prompt(draft.request.search.query, passages)
+        place = await self._evidence.of_prompt(draft, prompt)
+        made = await self._evidence.find(draft, place)
+        began, deltas = time.perf_counter(), list[str]()
+        with draft.timer.stage("generate"):
+            texts = again(draft, made) if made else self._stream(draft, generator, prompt, len(passages))
+            async with contextlib.aclosing(texts):
+                async for text in texts:
+                    draft.text += text
+                    deltas.append(text)
+                    yield Delta(UNNUMBERED, text)
+        if not draft.text.strip():
+            raise GeneratorFailed(f"The generator {generator.model!r} answered with no text.")
+        if made is None:
+            fresh = Generated(tuple(deltas), draft.usage)
+            self._evidence.keep(draft, place, fresh, time.perf_counter() - began)
+        async with contextlib.aclosing(self._check(draft, cite(draft.text, passages))) as events:
+            async for event in events:
+                yield event
+
+    async def _stream(
+        self, draft: Draft, generator: Generator, prompt: Prompt, passage_count: int
+    ) -> AsyncGenerator[str, None]:
+        """The generator's text, piece by piece, without markers that name no passage."""
         asked = draft.request.temperature
         options = GenerationOptions(
             temperature=self._generation.temperature if asked is None else asked,
             max_tokens=self._generation.max_tokens,
         )
-        markers = MarkerFilter(len(passages))
+        markers = MarkerFilter(passage_count)
         # What is kept back pays for quoting, should the generator use up all it gets.
         left_s = max(0.0, draft.deadline.remaining_s - QUOTING_RESERVE_S)
         limit = Deadline.after(min(self._generation.timeout_s, left_s))
-        with draft.timer.stage("generate"):
-            async with contextlib.aclosing(generator.stream(prompt, options, limit)) as stream:
-                async for part in stream:
-                    if not isinstance(part, GeneratedDelta):
-                        draft.usage = part
-                    elif text := markers.feed(part.text):
-                        draft.text += text
-                        yield Delta(UNNUMBERED, text)
+        async with contextlib.aclosing(generator.stream(prompt, options, limit)) as stream:
+            async for part in stream:
+                if not isinstance(part, GeneratedDelta):
+                    draft.usage = part
+                elif text := markers.feed(part.text):
+                    yield text
         if rest := markers.finish():
-            draft.text += rest
-            yield Delta(UNNUMBERED, rest)
-        if not draft.text.strip():
-            raise GeneratorFailed(f"The generator {generator.model!r} answered with no text.")
-        async with contextlib.aclosing(self._check(draft, cite(draft.text, passages))) as events:
-            async for event in events:
-                yield event
+            yield rest
 
     async def _quote(
         self, draft: Draft, hits: Sequence[Hit], *, restarts: bool
     ) -> AsyncGenerator[AnswerEvent, None]:
+        place = await self._evidence.of_passages(draft, hits)
+        made = await self._evidence.find(draft, place)
+        began = time.perf_counter()
         with draft.timer.stage("quote"):
-            chosen = await self._choose(draft, hits)
+            chosen = sentences_at(made.quotes, hits) if made else await self._choose(draft, hits)
+        if made is None:
+            fresh = Generated(quotes=quotes_of(chosen, hits))
+            self._evidence.keep(draft, place, fresh, time.perf_counter() - began)
         citations = [sentence_citation(marker, sentence) for marker, sentence in enumerate(chosen, start=1)]
         checked = [event async for event in self._check(draft, citations)]
         draft.text = quoted(draft.citations) or NO_EVIDENCE

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-CacheName = Literal["query_embedding", "retrieval", "answer", "generation", "rerank", "expansion", "document"]
+CacheName = Literal["query_embedding", "retrieval", "answer", "generation"]
 """The caches; a name is the first part of every key and the label of every figure."""
 
 
@@ -38,7 +38,7 @@ class TierStatistics:
 class Tier(Protocol):
     """Where entries outlive the process: SQLite rows or Redis.
 
-    A damaged, foreign or expired entry is a miss. What cannot be reached raises; whoever asks goes on without.
+    A damaged, foreign or expired entry is a miss. What cannot be reached raises; callers go on without it.
     """
 
     @property

@@ -225,6 +225,7 @@ def search_result(result: SearchResult, *, explain: bool) -> Wire:
         "hits": [hit(found, explain=explain) for found in result.hits],
         "corpus_version": result.corpus_version,
         "degraded": list(result.degraded),
+        "cache": result.cache,
         "timings": dict(result.timings_ms),
     }
 
@@ -261,6 +262,7 @@ def answer(result: Answer, *, explain: bool, request_id: str) -> Wire:
         "usage": _usage(result),
         "corpus_version": result.corpus_version,
         "degraded": list(result.degraded),
+        "cache": result.cache,
         "timings": dict(result.timings_ms),
         "request_id": request_id,
     }

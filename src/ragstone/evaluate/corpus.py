@@ -44,6 +44,7 @@ ROWS_PER_CHANGE = 500
 CHUNKS_PER_VOLUME = 50
 EMBEDDED_AT_ONCE = 64
 CACHED_QUERIES = 50_000
+BYTES_PER_EMBEDDING = 2048
 """Every mode asks the same questions: their embeddings are computed once."""
 
 
@@ -63,8 +64,15 @@ class Filled:
 @asynccontextmanager
 async def open_temporary_engine(settings: Settings) -> AsyncIterator[Engine]:
     """An engine on an empty home that is removed at the end; answers are extractive."""
+    # Vectors are kept, so that modes and settings are compared without embedding anew; nothing else is.
+    remembered = {
+        "query_embedding_max_bytes": CACHED_QUERIES * BYTES_PER_EMBEDDING,
+        "retrieval_max_bytes": 0,
+        "answer_max_bytes": 0,
+        "generation_max_bytes": 0,
+    }
     changed = {
-        "cache": settings.cache.model_copy(update={"query_embeddings": CACHED_QUERIES}),
+        "cache": settings.cache.model_copy(update=remembered),
         "generator": settings.generator.model_copy(update={"base_url": None}),
     }
     folder = await to_thread.run_sync(partial(tempfile.TemporaryDirectory, prefix="ragstone-evaluate-"))

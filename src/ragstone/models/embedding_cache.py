@@ -1,28 +1,33 @@
-"""Query vectors kept in memory, in front of any embedder."""
+"""The vectors of recent queries, so that a repeated question does not wait for the model."""
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from cachetools import TTLCache
+import numpy as np
 
-from ragstone.deadline import Deadline
-from ragstone.models.ports import Embedder, EmbedderStatistics
-from ragstone.types import Matrix, TokenCounter, Vector
+from ragstone.cache.cache import Cost, Kind
+from ragstone.cache.keys import EmbeddingKey, key_of
 
-DAY_S = 24 * 3600.0
+if TYPE_CHECKING:
+    from ragstone.cache.cache import Cache
+    from ragstone.deadline import Deadline
+    from ragstone.models.ports import Embedder, EmbedderStatistics
+    from ragstone.types import Matrix, TokenCounter, Vector
 
 
-@dataclass(frozen=True, slots=True)
-class CacheStatistics:
-    """Look-ups since the cache was made, and what it holds now."""
+def _encode(vector: Vector) -> bytes:
+    return vector.astype("<f4", copy=False).tobytes()
 
-    hits: int
-    misses: int
-    entries: int
+
+def _decode(payload: bytes) -> Vector:
+    return np.frombuffer(payload, "<f4")
+
+
+QUERY_EMBEDDING = Kind("query_embedding", _encode, _decode)
+"""Vectors as float32 little-endian: read-only when they come from here."""
 
 
 class CachingEmbedder:
@@ -32,15 +37,9 @@ class CachingEmbedder:
     an entry is the vector alone, and the text itself is not kept.
     """
 
-    def __init__(
-        self,
-        embedder: Embedder,
-        entries: int = 4096,
-        ttl_s: float = DAY_S,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, embedder: Embedder, cache: Cache) -> None:
         self._embedder = embedder
-        self._vectors: TTLCache[bytes, Vector] = TTLCache(entries, ttl_s, clock)
+        self._cache = cache
         self._hits = 0
         self._misses = 0
 
@@ -76,16 +75,16 @@ class CachingEmbedder:
 
     async def embed_query(self, text: str, deadline: Deadline) -> Vector:
         """The vector of one query, read-only; a failure is not remembered."""
-        key = self._key(text)
-        found: Vector | None = self._vectors.get(key)
-        if found is not None:
+        key = key_of("query_embedding", EmbeddingKey(self._model, text.encode("utf-8", "surrogatepass")))
+        found = await self._cache.get(QUERY_EMBEDDING, key)
+        if found is not None and found.shape == (self.dim,):
             self._hits += 1
             return found
         self._misses += 1
+        began = time.perf_counter()
         vector = await self._embedder.embed_query(text, deadline)
         vector.flags.writeable = False
-        if self._vectors.maxsize:
-            self._vectors[key] = vector
+        self._cache.put(QUERY_EMBEDDING, key, vector, cost=Cost((time.perf_counter() - began) * 1000))
         return vector
 
     async def embed_queries(self, texts: Sequence[str], deadline: Deadline) -> Matrix:
@@ -104,15 +103,10 @@ class CachingEmbedder:
         """Hits and misses since the cache was made."""
         return self._hits, self._misses
 
-    def cache_statistics(self) -> CacheStatistics:
-        """How well the cache does."""
-        return CacheStatistics(self._hits, self._misses, len(self._vectors))
-
     async def aclose(self) -> None:
-        """Forget all vectors and close the embedder behind."""
-        self._vectors.clear()
+        """Close the embedder behind."""
         await self._embedder.aclose()
 
-    def _key(self, text: str) -> bytes:
-        content = f"{self.revision}\0{text}".encode("utf-8", "surrogatepass")
-        return hashlib.blake2b(content, digest_size=16).digest()
+    @property
+    def _model(self) -> str:
+        return f"{self._embedder.model_id}@{self._embedder.revision}"

@@ -11,7 +11,6 @@ from typing import Literal
 
 from ragstone.models.batching import BatchingLimits, LocalEmbedder
 from ragstone.models.card import BUNDLED_FOLDER, read_card
-from ragstone.models.embedding_cache import DAY_S, CachingEmbedder
 from ragstone.models.encoder import Graph, SentenceEncoder
 from ragstone.models.hardware import multiplies_bf16, usable_cores
 from ragstone.models.tokens import ModelTokens
@@ -28,11 +27,9 @@ class LocalModelOptions:
     threads: int = 0
     """Threads for one run of the model; 0 for as many as this process has cores."""
     limits: BatchingLimits = field(default_factory=BatchingLimits)
-    cache_entries: int = 4096
-    cache_ttl_s: float = DAY_S
 
 
-async def open_local_embedder(options: LocalModelOptions | None = None) -> CachingEmbedder:
+async def open_local_embedder(options: LocalModelOptions | None = None) -> LocalEmbedder:
     """The bundled model, or the one in `options.folder`, ready to embed; whoever opens it closes it.
 
     Takes about 0.3 s, in a thread.
@@ -42,8 +39,7 @@ async def open_local_embedder(options: LocalModelOptions | None = None) -> Cachi
     """
     chosen = options or LocalModelOptions()
     load = partial(load_encoder, chosen.folder, chosen.runtime, chosen.threads)
-    embedder = LocalEmbedder(await asyncio.to_thread(load), chosen.limits, open_bulk_encoder=load)
-    return CachingEmbedder(embedder, chosen.cache_entries, chosen.cache_ttl_s)
+    return LocalEmbedder(await asyncio.to_thread(load), chosen.limits, open_bulk_encoder=load)
 
 
 def load_encoder(

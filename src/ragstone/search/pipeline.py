@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ragstone.deadline import Deadline
-from ragstone.errors import CollectionNotFound, DeadlineExceeded
+from ragstone.errors import DeadlineExceeded
 from ragstone.search.fuse import fuse, fuse_ranks
 from ragstone.search.legs import LegResults, Legs, Plan
 from ragstone.search.trim import Ranked, trim
-from ragstone.search.understand import default_weights, normalise_query
+from ragstone.search.understand import default_weights
 from ragstone.settings import SearchSettings
 from ragstone.store.passages import Hydrated, hydrate, matching_documents
 from ragstone.store.surroundings import surroundings
@@ -30,6 +30,7 @@ from ragstone.types import (
 if TYPE_CHECKING:
     from ragstone.index.follower import IndexFollower
     from ragstone.models.ports import Embedder
+    from ragstone.search.standing import Standings
     from ragstone.store.database import Database
     from ragstone.telemetry.stages import StageTimer
 
@@ -50,13 +51,13 @@ class SearchPipeline:
         follower: IndexFollower,
         embedder: Embedder,
         settings: SearchSettings,
-        query_max_chars: int,
+        standings: Standings,
     ) -> None:
         self._database = database
         self._follower = follower
         self._embedder = embedder
         self._settings = settings
-        self._query_max_chars = query_max_chars
+        self._standings = standings
         self._legs = Legs(follower, embedder, settings.leg_timeout_s)
 
     async def run(self, request: SearchRequest, deadline: Deadline, timer: StageTimer) -> SearchResult:
@@ -68,7 +69,7 @@ class SearchPipeline:
             DependencyFailed: no leg that the mode asks for gave an answer.
             DeadlineExceeded: the time is used up.
         """
-        request = replace(request, query=normalise_query(request.query, self._query_max_chars))
+        request = self._standings.normalised(request)
         try:
             with anyio.fail_after(min(deadline.remaining_s, LONGEST_S)):
                 return await self._run(request, deadline, timer)
@@ -82,7 +83,7 @@ class SearchPipeline:
         depth = max(self._settings.candidates, request.top_k + OVERFETCH)
         for _ in range(MOST_ATTEMPTS):
             deadline.check("search")
-            collections = await self._resolve(request)
+            collections = await self._standings.resolve(request)
             version = self._follower.corpus_version(collection.id for collection in collections)
             plan = await self._plan(request, collections, depth, timer)
             legs = await self._legs.ask(plan, deadline, timer)
@@ -101,18 +102,6 @@ class SearchPipeline:
             with timer.stage("expand"):
                 hits = await self._expand(request, request.expand, hits)
         return SearchResult(hits, version, legs.degraded, timer.timings_ms())
-
-    async def _resolve(self, request: SearchRequest) -> tuple[Collection, ...]:
-        tenant_id = request.principal.tenant_id
-        names = tuple(dict.fromkeys(request.collections))
-        known = self._follower.collections_of(tenant_id)
-        if any(name not in known for name in names):
-            await self._follower.catch_up(await self._database.corpus_version())
-            known = self._follower.collections_of(tenant_id)
-        for name in names:
-            if name not in known:
-                raise CollectionNotFound(name, tuple(sorted(known)))
-        return tuple(known[name] for name in names)
 
     async def _plan(
         self, request: SearchRequest, collections: tuple[Collection, ...], depth: int, timer: StageTimer

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
+from ragstone.answer.cached import CachingAnswers
 from ragstone.answer.events import AnswerEvent, Failed, Finished
-from ragstone.answer.pipeline import AnswerPipeline
 from ragstone.deadline import Deadline
 from ragstone.errors import DependencyFailed, error_of
 from ragstone.settings import AnswerSettings
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from ragstone.telemetry.metrics import Metrics
     from ragstone.types import Answer, AnswerRequest
 
+MADE_ANEW = ("off", "miss")
+
 
 class AnswerService:
     """Answers questions with citations."""
 
-    def __init__(self, pipeline: AnswerPipeline, settings: AnswerSettings, metrics: Metrics) -> None:
+    def __init__(self, pipeline: CachingAnswers, settings: AnswerSettings, metrics: Metrics) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._metrics = metrics
@@ -63,6 +65,6 @@ class AnswerService:
         self._metrics.corpus_version.set(answer.corpus_version)
         for part in answer.degraded:
             self._metrics.degraded.labels(part).inc()
-        if answer.usage is not None:
+        if answer.usage is not None and answer.cache in MADE_ANEW:
             self._metrics.generated_tokens.labels("prompt").inc(answer.usage.prompt_tokens)
             self._metrics.generated_tokens.labels("completion").inc(answer.usage.completion_tokens)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ragstone.deadline import Deadline
-from ragstone.search.pipeline import SearchPipeline
+from ragstone.search.cached import CachingSearch
 from ragstone.settings import SearchSettings
 from ragstone.telemetry.stages import StageTimer
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class SearchService:
     """Answers search requests."""
 
-    def __init__(self, pipeline: SearchPipeline, settings: SearchSettings, metrics: Metrics) -> None:
+    def __init__(self, pipeline: CachingSearch, settings: SearchSettings, metrics: Metrics) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._metrics = metrics

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
-from sqlalchemy import Connection, event, insert, inspect, select, text, update
+from sqlalchemy import Connection, event, func, insert, inspect, select, text, update
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ragstone.errors import HomeMismatch, InvalidRequest, Overloaded, StoreFailed
 from ragstone.settings import StoreSettings
-from ragstone.store.tables import corpus, meta
+from ragstone.store.tables import collections, corpus, meta
+from ragstone.store.version_watch import CorpusState, VersionWatch
+from ragstone.types import CollectionId
 
 StoreConnection = AsyncConnection
 """What a read or write block holds; rooms above the store name it by this."""
@@ -41,6 +43,7 @@ class Database:
         self._reader = reader
         self._writer = writer
         self._write_turn = asyncio.Lock()
+        self._watch: VersionWatch | None = None
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -71,6 +74,19 @@ class Database:
         async with self.read() as connection:
             return int((await connection.execute(select(corpus.c.version))).scalar_one())
 
+    async def corpus_state(self) -> CorpusState:
+        """The newest commit's version and the epoch, read in microseconds: meant for every request."""
+        if self._watch is None:
+            self._watch = VersionWatch(self.path)
+        state = self._watch.read()
+        return state or CorpusState(await self.corpus_version(), await self.epoch())
+
+    async def newest_change(self, ids: Iterable[CollectionId]) -> int:
+        """The version of the newest committed change of these collections."""
+        found = select(func.coalesce(func.max(collections.c.version), 0)).where(collections.c.id.in_(ids))
+        async with self.read() as connection:
+            return int((await connection.execute(found)).scalar_one())
+
     async def epoch(self) -> str:
         """The random name of this incarnation of the data."""
         async with self.read() as connection:
@@ -87,6 +103,8 @@ class Database:
     async def aclose(self) -> None:
         """Close every connection; shielded, so that a cancelled caller leaks none."""
         with anyio.CancelScope(shield=True):
+            if self._watch is not None:
+                self._watch.close()
             await self._reader.dispose()
             await self._writer.dispose()
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import get_args
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from ragstone.types import JobState
 
@@ -45,6 +45,94 @@ class _QueryEmbeddings:
         family.add_metric(("cache",), hits)
         family.add_metric(("model",), misses)
         yield family
+
+
+class CacheFigures(Protocol):
+    """What a cache tells of itself: see `ragstone.cache.cache.CacheStatistics`."""
+
+    @property
+    def name(self) -> str:
+        """Of the cache."""
+        ...
+
+    @property
+    def hits(self) -> Mapping[str, int]:
+        """By tier."""
+        ...
+
+    @property
+    def misses(self) -> int:
+        """Lookups that found nothing."""
+        ...
+
+    @property
+    def sets(self) -> int:
+        """Values kept."""
+        ...
+
+    @property
+    def errors(self) -> int:
+        """Entries that could not be read or kept."""
+        ...
+
+    @property
+    def saved_ms(self) -> float:
+        """What making the values that were found had taken."""
+        ...
+
+    @property
+    def saved_tokens(self) -> int:
+        """Tokens that the generator did not have to read and write."""
+        ...
+
+    @property
+    def entries(self) -> int:
+        """In memory now."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """In memory now."""
+        ...
+
+
+class _Caches:
+    """Reads the caches' own counts."""
+
+    def __init__(self, read: Callable[[], Iterable[CacheFigures]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        lookups = CounterMetricFamily(
+            "ragstone_cache_lookups",
+            "Lookups by where the value lay; or miss.",
+            labels=("cache", "found"),
+        )
+        sets = CounterMetricFamily("ragstone_cache_sets", "Values kept.", labels=("cache",))
+        errors = CounterMetricFamily(
+            "ragstone_cache_errors", "Entries that could not be read or kept.", labels=("cache",)
+        )
+        saved = CounterMetricFamily(
+            "ragstone_cache_saved_seconds",
+            "What making the values that were found had taken.",
+            labels=("cache",),
+        )
+        tokens = CounterMetricFamily(
+            "ragstone_cache_saved_tokens", "Tokens of generations that were used again.", labels=("cache",)
+        )
+        entries = GaugeMetricFamily("ragstone_cache_entries", "Entries in memory.", labels=("cache",))
+        size = GaugeMetricFamily("ragstone_cache_bytes", "Bytes in memory.", labels=("cache",))
+        for figures in self._read():
+            for tier, count in figures.hits.items():
+                lookups.add_metric((figures.name, tier), count)
+            lookups.add_metric((figures.name, "miss"), figures.misses)
+            sets.add_metric((figures.name,), figures.sets)
+            errors.add_metric((figures.name,), figures.errors)
+            saved.add_metric((figures.name,), figures.saved_ms / 1000)
+            tokens.add_metric((figures.name,), figures.saved_tokens)
+            entries.add_metric((figures.name,), figures.entries)
+            size.add_metric((figures.name,), figures.size_bytes)
+        yield from (lookups, sets, errors, saved, tokens, entries, size)
 
 
 class Metrics:
@@ -135,6 +223,10 @@ class Metrics:
     def watch_query_embeddings(self, read: Callable[[], tuple[int, int]]) -> None:
         """Expose the cache of query embeddings: `read` gives its hits and misses at each scrape."""
         self.registry.register(_QueryEmbeddings(read))
+
+    def watch_caches(self, read: Callable[[], Iterable[CacheFigures]]) -> None:
+        """Expose the caches: `read` gives the figures of each at each scrape."""
+        self.registry.register(_Caches(read))
 
     def observe_queue(self, counts: Mapping[JobState, int], oldest_s: float) -> None:
         """Set the gauges of the queue."""

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from tests.support.asking import answers_over
 from tests.support.corpus import Parts, document, open_parts
 
 from ragstone.answer.events import AnswerEvent, Cited, Delta, Failed, Finished, Retrieved
@@ -14,8 +15,6 @@ from ragstone.answer.pipeline import AnswerPipeline
 from ragstone.deadline import Deadline
 from ragstone.errors import CollectionNotFound, DeadlineExceeded, GeneratorFailed, InvalidRequest
 from ragstone.models.fakes import HashEmbedder, ScriptedGenerator
-from ragstone.search.pipeline import SearchPipeline
-from ragstone.settings import AnswerSettings, GeneratorSettings, SearchSettings
 from ragstone.store.documents import remove_document
 from ragstone.store.listing import Listing, list_documents
 from ragstone.telemetry.stages import StageTimer
@@ -38,9 +37,7 @@ def pipeline(
     parts: Parts, generator: ScriptedGenerator | None = None, embedder: HashEmbedder | None = None
 ) -> AnswerPipeline:
     """Answers over the parts; extractive without a generator."""
-    model = embedder or HashEmbedder()
-    search = SearchPipeline(parts.database, parts.follower, model, SearchSettings(), 1000)
-    return AnswerPipeline(parts.database, search, model, generator, AnswerSettings(), GeneratorSettings())
+    return answers_over(parts, generator, embedder)[0]
 
 
 async def test_a_generated_answer_streams_and_cites(parts: Parts) -> None:

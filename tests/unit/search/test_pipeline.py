@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support.asking import search_over
 from tests.support.corpus import Parts, document, open_parts
 
 from ragstone.deadline import Deadline
@@ -60,9 +61,7 @@ def pipeline(
     parts: Parts, embedder: HashEmbedder | None = None, settings: SearchSettings | None = None
 ) -> SearchPipeline:
     """A search over the parts."""
-    return SearchPipeline(
-        parts.database, parts.follower, embedder or HashEmbedder(), settings or SearchSettings(), 1000
-    )
+    return search_over(parts, embedder, settings)
 
 
 async def search(

@@ -51,7 +51,7 @@ async def ask(request: Request, engine: EngineOf, body: AskBody) -> Response:
 
 
 def _search_request(engine: Engine, body: SearchBody | AskBody, query: str) -> SearchRequest:
-    return search_request(
+    asked = search_request(
         engine.settings,
         query,
         collections=body.collections,
@@ -61,6 +61,7 @@ def _search_request(engine: Engine, body: SearchBody | AskBody, query: str) -> S
         weights=None if body.weights is None else body.weights.model_dump(),
         fusion=body.fusion,
     )
+    return asked if body.cache else replace(asked, use_cache=False)
 
 
 async def _stream(request: Request, engine: Engine, asked: AnswerRequest, *, explain: bool) -> Response:

@@ -80,6 +80,7 @@ class SearchBody(RequestModel):
         None, description="Show what stands around each hit, too: its sections, or so many chunks."
     )
     explain: bool = Field(False, description="Show each leg's rank and score.")
+    cache: bool = Field(True, description="False makes the result anew and keeps nothing of it.")
 
 
 class AskBody(RequestModel):
@@ -95,6 +96,7 @@ class AskBody(RequestModel):
     explain: bool = False
     temperature: float | None = Field(None, ge=0, le=2, description="For the generator, if there is one.")
     stream: bool = Field(False, description="Answer as server-sent events (or NDJSON, by Accept).")
+    cache: bool = Field(True, description="False makes the answer anew and keeps nothing of it.")
 
 
 class CreateCollection(RequestModel):

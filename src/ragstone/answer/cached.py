@@ -1,0 +1,138 @@
+"""Answering with memory: the same question at the same version is answered once, and replayed as it came."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from uuid6 import uuid7
+
+from ragstone.answer.events import AnswerEvent, Finished, Started
+from ragstone.answer.record import ANSWER, AnswerRecord, tokens_of
+from ragstone.cache.cache import Cost
+from ragstone.cache.keys import AnswerKey, key_of
+from ragstone.cache.single_flight import Flights
+from ragstone.deadline import Deadline
+from ragstone.types import AnswerId, AnswerRequest
+
+if TYPE_CHECKING:
+    from ragstone.answer.pipeline import AnswerPipeline
+    from ragstone.answer.recipes import Recipes
+    from ragstone.cache.cache import Cache
+    from ragstone.search.standing import Standing, Standings
+    from ragstone.telemetry.stages import StageTimer
+
+
+class CachingAnswers:
+    """An answer pipeline behind level 1 of its cache, with equal questions answered once at a time."""
+
+    def __init__(
+        self,
+        pipeline: AnswerPipeline,
+        standings: Standings,
+        cache: Cache,
+        recipes: Recipes,
+    ) -> None:
+        self._pipeline = pipeline
+        self._standings = standings
+        self._cache = cache
+        self._recipes = recipes
+        self._flights: Flights[AnswerEvent] = Flights()
+
+    async def run(
+        self, request: AnswerRequest, deadline: Deadline, timer: StageTimer
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """As `AnswerPipeline.run`: a kept answer comes as the same events, under an id of its own.
+
+        Raises:
+            InvalidRequest: the question is empty or too long.
+            NotFound: a named collection does not exist.
+        """
+        if not (request.search.use_cache and self._cache.is_on("answer")):
+            events = self._pipeline.run(request, deadline, timer)
+        else:
+            with timer.stage("cache"):
+                standing = await self._standings.take(request.search)
+                key = self._key(request, standing)
+                found = await self._cache.get(ANSWER, key)
+            if found is None:
+                events = self._follow(
+                    replace(request, search=standing.request), standing, key, deadline, timer
+                )
+            else:
+                events = _replayed(found, timer)
+        async with aclosing(events):
+            async for event in events:
+                yield event
+
+    def _key(self, request: AnswerRequest, standing: Standing) -> str:
+        key = AnswerKey(standing.key(self._recipes.retrieval), request.temperature, self._recipes.answer)
+        return key_of("answer", key)
+
+    async def _follow(
+        self,
+        request: AnswerRequest,
+        standing: Standing,
+        key: str,
+        deadline: Deadline,
+        timer: StageTimer,
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """The events of the answer to this request that is under way, or is begun here."""
+        answer_id = AnswerId(str(uuid7()))
+        work = partial(self._make, request, standing, key, deadline, timer)
+        async with self._flights.join((key, deadline.budget_s), work) as (flight, is_shared):
+            # Who began the work waits for what it says at its deadline.
+            events = flight.items(deadline if is_shared else Deadline.never())
+            async with aclosing(events):
+                async for event in events:
+                    yield _own(event, answer_id, timer) if is_shared else event
+
+    async def _make(
+        self,
+        request: AnswerRequest,
+        standing: Standing,
+        key: str,
+        deadline: Deadline,
+        timer: StageTimer,
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        began = time.perf_counter()
+        said: list[AnswerEvent] = []
+        async with aclosing(self._pipeline.run(request, deadline, timer)) as events:
+            async for event in events:
+                said.append(event)
+                if isinstance(event, Finished):
+                    # Before the end is told: whoever has seen it finds the answer kept.
+                    await self._keep(said, standing, key, time.perf_counter() - began)
+                yield event
+
+    async def _keep(self, said: list[AnswerEvent], standing: Standing, key: str, spent_s: float) -> None:
+        record = AnswerRecord.of(said)
+        if record is None or record.corpus_version != standing.corpus_version:
+            return
+        if not await self._standings.has_held(standing):
+            return
+        cost = Cost(spent_s * 1000, tokens_of(record.usage))
+        self._cache.put(ANSWER, key, record, cost=cost, collections=standing.collection_ids)
+
+
+async def _replayed(record: AnswerRecord, timer: StageTimer) -> AsyncGenerator[AnswerEvent, None]:
+    answer_id = AnswerId(str(uuid7()))
+    number = 0
+    for event in record.replay(answer_id):
+        number += 1
+        yield replace(event, seq=number)
+    yield Finished(number + 1, record.answer(answer_id, timer.timings_ms(), "hit"))
+
+
+def _own(event: AnswerEvent, answer_id: AnswerId, timer: StageTimer) -> AnswerEvent:
+    """An event of shared work as this follower tells it."""
+    if isinstance(event, Started):
+        return replace(event, answer_id=answer_id)
+    if isinstance(event, Finished):
+        answer = replace(event.answer, answer_id=answer_id, timings_ms=timer.timings_ms(), cache="shared")
+        return replace(event, answer=answer)
+    return event

@@ -1,0 +1,119 @@
+"""Equal requests at the same time cost one: whoever comes later follows the work that is under way.
+
+The work runs in a task of its own, so that nobody who leaves takes it away from the others; when the last one
+has left it is cancelled. Everyone waits within a deadline of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable
+from contextlib import aclosing, asynccontextmanager
+from typing import Generic, TypeVar
+
+from ragstone.deadline import Deadline
+from ragstone.errors import DeadlineExceeded
+
+T = TypeVar("T")
+Work = Callable[[], AsyncGenerator[T, None]]
+LONGEST_WAIT_S = 3600.0
+"""Stands for no limit; the wait begins anew."""
+
+
+class Flight(Generic[T]):
+    """One piece of work under way; what it said so far can be read from the beginning."""
+
+    def __init__(self, work: Work[T]) -> None:
+        self.followers = 0
+        self._said: list[T] = []
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._error: BaseException | None = None
+        self._is_over = False
+        self._task = asyncio.ensure_future(self._fly(work))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the work has ended, well or not."""
+        return self._is_over
+
+    async def items(self, deadline: Deadline) -> AsyncGenerator[T, None]:
+        """All that the work says, from the beginning; what it raises is raised to every follower.
+
+        Raises:
+            DeadlineExceeded: this follower's own time is over.
+        """
+        at = 0
+        while True:
+            while at < len(self._said):
+                yield self._said[at]
+                at += 1
+            if self._is_over:
+                break
+            await self._move(deadline)
+        if self._error is not None:
+            raise self._error
+
+    async def stop(self) -> None:
+        """Cancel the work, and wait for its end."""
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _move(self, deadline: Deadline) -> None:
+        moved = asyncio.get_running_loop().create_future()
+        self._waiting.add(moved)
+        try:
+            await asyncio.wait({moved}, timeout=min(deadline.remaining_s, LONGEST_WAIT_S))
+        finally:
+            self._waiting.discard(moved)
+        if not moved.done() and deadline.is_over:
+            raise DeadlineExceeded(
+                f"The {deadline.budget_s:g} s given to this request were used up while an equal one was "
+                "answered; give it more time or ask for less."
+            )
+
+    async def _fly(self, work: Work[T]) -> None:
+        try:
+            async with aclosing(work()) as items:
+                async for item in items:
+                    self._said.append(item)
+                    self._wake()
+        except BaseException as error:
+            self._error = error
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            self._is_over = True
+            self._wake()
+
+    def _wake(self) -> None:
+        for moved in self._waiting:
+            if not moved.done():
+                moved.set_result(None)
+
+
+class Flights(Generic[T]):
+    """The work under way in this process, by key."""
+
+    def __init__(self) -> None:
+        self._flights: dict[Hashable, Flight[T]] = {}
+
+    @asynccontextmanager
+    async def join(self, key: Hashable, work: Work[T]) -> AsyncIterator[tuple[Flight[T], bool]]:
+        """The flight of `key` and whether it was under way already; begun with `work` when it was not.
+
+        Whoever leaves last stops it.
+        """
+        flight = self._flights.get(key)
+        is_shared = flight is not None and not flight.is_over
+        if flight is None or flight.is_over:
+            flight = self._flights[key] = Flight(work)
+        flight.followers += 1
+        try:
+            yield flight, is_shared
+        finally:
+            flight.followers -= 1
+            if flight.followers == 0:
+                if self._flights.get(key) is flight:
+                    del self._flights[key]
+                if not flight.is_over:
+                    await flight.stop()

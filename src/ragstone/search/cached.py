@@ -1,0 +1,69 @@
+"""Searching with memory: the same request at the same version of its collections is answered once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ragstone.cache.cache import Cost
+from ragstone.cache.keys import key_of
+from ragstone.cache.single_flight import Flights
+from ragstone.deadline import Deadline
+from ragstone.search.record import RETRIEVAL
+from ragstone.types import SearchRequest, SearchResult
+
+if TYPE_CHECKING:
+    from ragstone.cache.cache import Cache
+    from ragstone.search.pipeline import SearchPipeline
+    from ragstone.search.standing import Standing, Standings
+    from ragstone.telemetry.stages import StageTimer
+
+
+class CachingSearch:
+    """A search pipeline behind its cache; what degraded or changed meanwhile is not kept."""
+
+    def __init__(self, pipeline: SearchPipeline, standings: Standings, cache: Cache, recipe: str) -> None:
+        self._pipeline = pipeline
+        self._standings = standings
+        self._cache = cache
+        self._recipe = recipe
+        self._flights: Flights[SearchResult] = Flights()
+
+    async def run(self, request: SearchRequest, deadline: Deadline, timer: StageTimer) -> SearchResult:
+        """As `SearchPipeline.run`; `cache` says where the result came from.
+
+        Raises:
+            InvalidRequest: the query is empty or too long.
+            CollectionNotFound: a named collection does not exist.
+            DependencyFailed: no leg that the mode asks for gave an answer.
+            DeadlineExceeded: the time is used up.
+        """
+        if not (request.use_cache and self._cache.is_on("retrieval")):
+            return await self._pipeline.run(request, deadline, timer)
+        with timer.stage("cache"):
+            standing = await self._standings.take(request)
+            key = key_of("retrieval", standing.key(self._recipe))
+            found = await self._cache.get(RETRIEVAL, key)
+        if found is not None:
+            return replace(found, timings_ms=timer.timings_ms(), cache="hit")
+        work = partial(self._make, standing, key, deadline, timer)
+        async with self._flights.join((key, deadline.budget_s), work) as (flight, is_shared):
+            # Who began the work waits for what it says at its deadline.
+            result = await anext(flight.items(deadline if is_shared else Deadline.never()))
+        if is_shared:
+            return replace(result, timings_ms=timer.timings_ms(), cache="shared")
+        return replace(result, cache="miss")
+
+    async def _make(
+        self, standing: Standing, key: str, deadline: Deadline, timer: StageTimer
+    ) -> AsyncGenerator[SearchResult, None]:
+        began = time.perf_counter()
+        result = await self._pipeline.run(standing.request, deadline, timer)
+        is_of_version = result.corpus_version == standing.corpus_version and not result.degraded
+        if is_of_version and await self._standings.has_held(standing):
+            spent_ms = (time.perf_counter() - began) * 1000
+            self._cache.put(RETRIEVAL, key, result, cost=Cost(spent_ms), collections=standing.collection_ids)
+        yield result

@@ -39,6 +39,7 @@ from ragstone.types import (
 
 if TYPE_CHECKING:
     from ragstone.answer.events import AnswerEvent
+    from ragstone.service.caches import CachesReport
     from ragstone.service.sources import SourceStatus
     from ragstone.store.sources import SourceRun
 
@@ -310,6 +311,19 @@ class AsyncRagstone:
             Conflict: it has come to its end.
         """
         return await self.engine.jobs.cancel(JobId(job_id))
+
+    async def cache_statistics(self) -> CachesReport:
+        """Hits, misses, bytes and what was saved, per cache, since this engine was opened."""
+        return await self.engine.caches.statistics()
+
+    async def clear_cache(self, name: str | None = None, *, collection: str | None = None) -> int:
+        """Forget what one cache (or every one) holds of one collection (or all); how many entries went.
+
+        Raises:
+            InvalidRequest: there is no such cache.
+            CollectionNotFound: there is no such collection.
+        """
+        return await self.engine.caches.clear(name, collection=collection)
 
     async def _add_file(
         self, found: FoundFile, collection: str, metadata: Mapping[str, JsonValue] | None

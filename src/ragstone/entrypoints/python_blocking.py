@@ -30,6 +30,7 @@ from ragstone.types import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ragstone.service.caches import CachesReport
     from ragstone.service.sources import SourceStatus
     from ragstone.store.sources import SourceRun
 
@@ -201,6 +202,14 @@ class Ragstone:
     def cancel_job(self, job_id: str) -> Job:
         """See `AsyncRagstone.cancel_job`."""
         return self._call(self._inner.cancel_job, job_id)
+
+    def cache_statistics(self) -> CachesReport:
+        """See `AsyncRagstone.cache_statistics`."""
+        return self._call(self._inner.cache_statistics)
+
+    def clear_cache(self, name: str | None = None, *, collection: str | None = None) -> int:
+        """See `AsyncRagstone.clear_cache`."""
+        return self._call(self._inner.clear_cache, name, collection=collection)
 
     def _call(self, work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._portal is None:

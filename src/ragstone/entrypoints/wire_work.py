@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ragstone.cache.cache import CacheStatistics
 from ragstone.entrypoints import wire
 from ragstone.entrypoints.wire import Wire
 from ragstone.errors import RagstoneError
 from ragstone.ingest.explain_job import explain
 from ragstone.ingest.queue import Accepted
 from ragstone.ingest.sources.single import ImportedFile
+from ragstone.service.caches import CachesReport
 from ragstone.service.jobs import JobPage
 from ragstone.service.sources import SourceStatus
 from ragstone.store.job_rows import Job, JobAttempt
@@ -116,3 +118,38 @@ def _outcome(result: ImportedFile) -> Wire:
     if isinstance(result.outcome, RagstoneError):
         return {"status": "failed", "error": wire.error(result.outcome)}
     return wire.written(result.outcome)
+
+
+def caches(report: CachesReport) -> Wire:
+    """Figures of every cache since the process began."""
+    tier = report.tier
+    return {
+        "caches": [_cache(found) for found in report.caches],
+        "tier": None
+        if tier is None
+        else {
+            "name": tier.name,
+            "is_available": tier.is_available,
+            "error": tier.error,
+            "entries": tier.entries,
+            "size_bytes": tier.size_bytes,
+        },
+    }
+
+
+def _cache(found: CacheStatistics) -> Wire:
+    return {
+        "name": found.name,
+        "hits": dict(found.hits),
+        "misses": found.misses,
+        "hit_rate": round(found.hit_rate, 4),
+        "sets": found.sets,
+        "errors": found.errors,
+        "entries": found.entries,
+        "size_bytes": found.size_bytes,
+        "max_bytes": found.max_bytes,
+        "ttl_s": found.ttl_s,
+        "saved_ms": round(found.saved_ms, 1),
+        "saved_tokens": found.saved_tokens,
+        "mean_lookup_us": round(1e6 * found.lookup_s / found.lookups, 1) if found.lookups else None,
+    }

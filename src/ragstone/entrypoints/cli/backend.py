@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ragstone.deadline import Deadline
@@ -59,6 +59,7 @@ class Question:
     fusion: str | None
     explain: bool
     expand: JsonValue = None
+    use_cache: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,14 @@ class Backend(Protocol):
 
     async def cancel_job(self, job_id: str) -> Wire:
         """Cancel a job."""
+        ...
+
+    async def cache_statistics(self) -> Wire:
+        """Figures of the caches."""
+        ...
+
+    async def clear_cache(self, name: str | None, pattern: str, collection: str | None) -> Wire:
+        """Forget entries."""
         ...
 
 
@@ -318,25 +327,32 @@ class LocalBackend:
         """Cancel a job."""
         return wire_work.explained_job(await self._engine.jobs.cancel(JobId(job_id)))
 
+    async def cache_statistics(self) -> Wire:
+        """Figures of the caches."""
+        return wire_work.caches(await self._engine.caches.statistics())
+
+    async def clear_cache(self, name: str | None, pattern: str, collection: str | None) -> Wire:
+        """Forget entries."""
+        return {"cleared": await self._engine.caches.clear(name, pattern=pattern, collection=collection)}
+
     def _chunking(self, chunking: ChunkingOptions) -> ChunkingSpec:
         return read_chunking(
             self._engine.settings, chunking.strategy, chunking.max_tokens, chunking.overlap_tokens
         )
 
     def _request(self, question: Question) -> AnswerRequest:
-        return AnswerRequest(
-            search_request(
-                self._engine.settings,
-                question.text,
-                collections=question.collections,
-                mode=question.mode,
-                top_k=question.top_k,
-                filters=question.filters,
-                weights=question.weights,
-                fusion=question.fusion,
-                expand=question.expand,
-            )
+        asked = search_request(
+            self._engine.settings,
+            question.text,
+            collections=question.collections,
+            mode=question.mode,
+            top_k=question.top_k,
+            filters=question.filters,
+            weights=question.weights,
+            fusion=question.fusion,
+            expand=question.expand,
         )
+        return AnswerRequest(replace(asked, use_cache=question.use_cache))
 
 
 @asynccontextmanager

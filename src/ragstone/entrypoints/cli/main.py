@@ -10,6 +10,7 @@ import typer
 
 from ragstone.entrypoints.cli import (
     add,
+    cache,
     chunks,
     collections,
     documents,
@@ -52,6 +53,7 @@ app.add_typer(chunks.app, name="chunks")
 app.add_typer(collections.app, name="collections")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(sources.app, name="sources")
+app.add_typer(cache.app, name="cache")
 app.command(name="serve")(serve.serve)
 app.command(name="worker")(jobs.worker)
 app.command(name="mcp")(serve.mcp)

@@ -46,6 +46,9 @@ ExpandOption = Annotated[
     str | None,
     typer.Option("--expand", metavar="N|section", help="Show N chunks around each hit, or its sections."),
 ]
+CacheOption = Annotated[
+    bool, typer.Option("--no-cache", help="Make the result anew, and keep nothing of it.")
+]
 DenseOption = Annotated[float | None, typer.Option(help="Weight of the dense leg.")]
 
 
@@ -61,6 +64,7 @@ def search(
     fusion: FusionOption = None,
     expand: ExpandOption = None,
     explain: ExplainOption = False,
+    no_cache: CacheOption = False,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
@@ -77,6 +81,7 @@ def search(
     asked = _question(
         query, collection, mode, top_k, filters, explain, (lexical_weight, dense_weight), fusion
     )
+    asked = replace(asked, use_cache=not no_cache)
     if expand is not None:
         around: JsonValue = {"neighbours": int(expand)} if expand.isdecimal() else expand
         asked = replace(asked, expand=around)
@@ -94,6 +99,7 @@ def ask(
     mode: ModeOption = "hybrid",
     top_k: TopKOption = None,
     filters: FilterOption = None,
+    no_cache: CacheOption = False,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
@@ -110,6 +116,7 @@ def ask(
     from ragstone.entrypoints.cli.show import AnswerPrinter
 
     asked = _question(question, collection, mode, top_k, filters, False, (None, None), None)
+    asked = replace(asked, use_cache=not no_cache)
     printer = None if as_json else AnswerPrinter(console())
 
     async def answered(backend: Backend) -> Wire:

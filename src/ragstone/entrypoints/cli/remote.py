@@ -228,6 +228,15 @@ class RemoteBackend:
         """Cancel a job."""
         return await self._call("POST", f"/v1/jobs/{job_id}/cancel")
 
+    async def cache_statistics(self) -> Wire:
+        """Figures of the caches."""
+        return await self._call("GET", "/v1/cache")
+
+    async def clear_cache(self, name: str | None, pattern: str, collection: str | None) -> Wire:
+        """Forget entries."""
+        query = {"cache": name, "pattern": pattern, "collection": collection}
+        return await self._call("DELETE", "/v1/cache", query=query)
+
     async def _call(
         self,
         method: str,
@@ -265,6 +274,7 @@ def _options(question: Question) -> Wire:
         ("weights", question.weights),
         ("fusion", question.fusion),
         ("expand", question.expand),
+        ("cache", None if question.use_cache else False),
     ):
         if value is not None:
             options[name] = value

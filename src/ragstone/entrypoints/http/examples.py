@@ -180,3 +180,25 @@ def documented(examples: dict[int, object]) -> dict[int | str, Fragment]:
     }
     problem = {"description": "A problem.", "content": {"application/problem+json": {"example": PROBLEM}}}
     return {**shown, "default": problem}
+
+
+CACHES: Final[dict[str, object]] = {
+    "caches": [
+        {
+            "name": "answer",
+            "hits": {"memory": 41, "sqlite": 2},
+            "misses": 18,
+            "hit_rate": 0.7049,
+            "sets": 17,
+            "errors": 0,
+            "entries": 17,
+            "size_bytes": 213504,
+            "max_bytes": 33554432,
+            "ttl_s": 1800.0,
+            "saved_ms": 96214.3,
+            "saved_tokens": 52318,
+            "mean_lookup_us": 31.2,
+        }
+    ],
+    "tier": {"name": "sqlite", "is_available": True, "error": None, "entries": 212, "size_bytes": 1048576},
+}

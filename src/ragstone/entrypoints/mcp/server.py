@@ -153,6 +153,10 @@ class Tools:
         """Tell how the background work on an upload is doing: state, stage, attempts, error, what to do."""
         return wire_work.explained_job(await self._engine.jobs.get(JobId(job_id)))
 
+    async def get_cache_stats(self) -> Structured:
+        """Tell how the caches do: hits, misses, bytes, time and tokens saved."""
+        return wire_work.caches(await self._engine.caches.statistics())
+
     def _request(
         self, query: str, collections: Sequence[str] | None, mode: str, top_k: int, filters: object
     ) -> SearchRequest:
@@ -178,6 +182,7 @@ def build_mcp_server(engine: Engine) -> MCPServer[None]:
         (tools.list_collections, READ_ONLY),
         (tools.collection_stats, READ_ONLY),
         (tools.job_status, READ_ONLY),
+        (tools.get_cache_stats, READ_ONLY),
         (tools.add_document, WRITES),
         (tools.delete_document, REMOVES),
     ):

@@ -201,6 +201,9 @@ class CacheSettings(Section):
     generation_max_bytes: int = Field(
         16 * 2**20, ge=0, description="Generations kept in memory, in bytes; 0 turns this cache off."
     )
+    rendered_max_bytes: int = Field(
+        16 * 2**20, ge=0, description="Responses kept as JSON, in bytes; 0 turns this cache off."
+    )
 
 
 class TelemetrySettings(Section):

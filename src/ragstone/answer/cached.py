@@ -14,10 +14,11 @@ from uuid6 import uuid7
 from ragstone.answer.events import AnswerEvent, Finished, Started
 from ragstone.answer.record import ANSWER, AnswerRecord, tokens_of
 from ragstone.cache.cache import Cost
-from ragstone.cache.keys import AnswerKey, key_of
+from ragstone.cache.keys import AnswerKey, key_of, rendered_key
+from ragstone.cache.rendered import RENDERED
 from ragstone.cache.single_flight import Flights
 from ragstone.deadline import Deadline
-from ragstone.types import AnswerId, AnswerRequest
+from ragstone.types import Answer, AnswerId, AnswerRequest
 
 if TYPE_CHECKING:
     from ragstone.answer.pipeline import AnswerPipeline
@@ -68,6 +69,26 @@ class CachingAnswers:
         async with aclosing(events):
             async for event in events:
                 yield event
+
+    async def find_rendered(self, request: AnswerRequest, form: str) -> bytes | None:
+        """The response that this request would have now, when it was made before in this form.
+
+        Raises:
+            InvalidRequest: the question is empty or too long.
+            NotFound: a named collection does not exist.
+        """
+        standing = await self._standings.take(request.search)
+        return self._cache.peek(RENDERED, rendered_key(self._key(request, standing), form))
+
+    async def keep_rendered(self, request: AnswerRequest, form: str, answer: Answer, response: bytes) -> None:
+        """Keep the response for an answer that is kept itself and still stands."""
+        if answer.cache != "hit" or answer.degraded:
+            return
+        standing = await self._standings.take(request.search)
+        if standing.corpus_version == answer.corpus_version:
+            key = rendered_key(self._key(request, standing), form)
+            ids = standing.collection_ids
+            self._cache.put(RENDERED, key, response, collections=ids)
 
     def _key(self, request: AnswerRequest, standing: Standing) -> str:
         key = AnswerKey(standing.key(self._recipes.retrieval), request.temperature, self._recipes.answer)

@@ -38,6 +38,8 @@ class Kind(Generic[T]):
     name: CacheName
     encode: Callable[[T], bytes]
     decode: Callable[[bytes], T]
+    is_shared: bool = True
+    """Whether its values go into the tier behind, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class Cache:
         payloads = [memory.get(key) for key in keys]
         values = [None if payload is None else self._value(kind, payload, "memory") for payload in payloads]
         missing = [at for at, value in enumerate(values) if value is None]
-        if missing and self._tier is not None:
+        if missing and kind.is_shared and self._tier is not None:
             found = await self._behind(self._tier, kind.name, [keys[at] for at in missing])
             for at, payload in zip(missing, found, strict=True):
                 if payload is not None and self._keep_found(kind.name, keys[at], payload):
@@ -156,7 +158,7 @@ class Cache:
         collections: Sequence[str] = (),
         ttl_s: float | None = None,
     ) -> None:
-        """Keep a value: in memory at once, in the tier behind soon."""
+        """Keep a value: in memory at once, and in the tier behind soon unless it is of this process only."""
         if not self.is_on(kind.name):
             return
         record = _Record(self._clock(), cost.spent_ms, cost.tokens, tuple(collections), kind.encode(value))
@@ -164,7 +166,7 @@ class Cache:
         entry = Entry(key, payload, ttl_s or self._limits[kind.name].ttl_s, record.collections)
         self._memory[kind.name].set(key, payload, entry.ttl_s, entry.collections)
         self._counts[kind.name].sets += 1
-        if self._tier is not None and len(self._writing) < MOST_WRITES:
+        if kind.is_shared and self._tier is not None and len(self._writing) < MOST_WRITES:
             writing = asyncio.ensure_future(self._write(self._tier, kind.name, entry))
             self._writing.add(writing)
             writing.add_done_callback(self._writing.discard)
@@ -270,6 +272,7 @@ def limits_of(settings: CacheSettings) -> dict[CacheName, Limits]:
         "retrieval": Limits(settings.retrieval_ttl_s, settings.retrieval_max_bytes),
         "answer": Limits(settings.answer_ttl_s, settings.answer_max_bytes),
         "generation": Limits(settings.generation_ttl_s, settings.generation_max_bytes),
+        "rendered": Limits(settings.answer_ttl_s, settings.rendered_max_bytes),
     }
     if settings.enabled:
         return limits

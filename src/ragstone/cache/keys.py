@@ -118,3 +118,8 @@ def key_of(cache: CacheName, key: CacheKey) -> str:
 
 def _encode(content: object) -> bytes:
     return msgspec.msgpack.encode(content, order="deterministic")
+
+
+def rendered_key(key: str, form: str) -> str:
+    """The key of a value's response in one form, such as `json` or `json+scores`."""
+    return f"rendered:{form}:{key}"

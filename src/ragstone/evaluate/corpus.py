@@ -70,6 +70,7 @@ async def open_temporary_engine(settings: Settings) -> AsyncIterator[Engine]:
         "retrieval_max_bytes": 0,
         "answer_max_bytes": 0,
         "generation_max_bytes": 0,
+        "rendered_max_bytes": 0,
     }
     changed = {
         "cache": settings.cache.model_copy(update=remembered),

@@ -9,7 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ragstone.cache.cache import Cost
-from ragstone.cache.keys import key_of
+from ragstone.cache.keys import key_of, rendered_key
+from ragstone.cache.rendered import RENDERED
 from ragstone.cache.single_flight import Flights
 from ragstone.deadline import Deadline
 from ragstone.search.record import RETRIEVAL
@@ -45,7 +46,7 @@ class CachingSearch:
             return await self._pipeline.run(request, deadline, timer)
         with timer.stage("cache"):
             standing = await self._standings.take(request)
-            key = key_of("retrieval", standing.key(self._recipe))
+            key = self._key(standing)
             found = await self._cache.get(RETRIEVAL, key)
         if found is not None:
             return replace(found, timings_ms=timer.timings_ms(), cache="hit")
@@ -56,6 +57,31 @@ class CachingSearch:
         if is_shared:
             return replace(result, timings_ms=timer.timings_ms(), cache="shared")
         return replace(result, cache="miss")
+
+    async def find_rendered(self, request: SearchRequest, form: str) -> bytes | None:
+        """The response that this request would have now, when it was made before in this form.
+
+        Raises:
+            InvalidRequest: the query is empty or too long.
+            CollectionNotFound: a named collection does not exist.
+        """
+        standing = await self._standings.take(request)
+        return self._cache.peek(RENDERED, rendered_key(self._key(standing), form))
+
+    async def keep_rendered(
+        self, request: SearchRequest, form: str, result: SearchResult, response: bytes
+    ) -> None:
+        """Keep the response for a result that is kept itself and still stands."""
+        if result.cache != "hit" or result.degraded:
+            return
+        standing = await self._standings.take(request)
+        if standing.corpus_version == result.corpus_version:
+            key = rendered_key(self._key(standing), form)
+            ids = standing.collection_ids
+            self._cache.put(RENDERED, key, response, collections=ids)
+
+    def _key(self, standing: Standing) -> str:
+        return key_of("retrieval", standing.key(self._recipe))
 
     async def _make(
         self, standing: Standing, key: str, deadline: Deadline, timer: StageTimer

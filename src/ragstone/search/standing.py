@@ -58,7 +58,8 @@ class Standings:
         Raises:
             InvalidRequest: the query is empty or too long.
         """
-        return replace(request, query=normalise_query(request.query, self._query_max_chars))
+        query = normalise_query(request.query, self._query_max_chars)
+        return request if query == request.query else replace(request, query=query)
 
     async def resolve(self, request: SearchRequest) -> tuple[Collection, ...]:
         """The collections by name, in the order asked, each once.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ragstone.answer.cached import CachingAnswers
 from ragstone.answer.events import AnswerEvent, Failed, Finished
+from ragstone.cache.rendered import Rendered
 from ragstone.deadline import Deadline
 from ragstone.errors import DependencyFailed, error_of
 from ragstone.settings import AnswerSettings
@@ -60,6 +61,22 @@ class AnswerService:
                 if isinstance(event, Failed):
                     raise error_of(event.code, event.message)
         raise DependencyFailed("The answer ended without a result.")
+
+    async def find_rendered(self, request: AnswerRequest, form: str) -> Rendered | None:
+        """The kept response to a repeated request in one form; None when there is none.
+
+        Raises:
+            InvalidRequest: the question is empty or too long.
+            NotFound: a named collection does not exist.
+        """
+        timer = StageTimer("answer", self._metrics.observe_stage)
+        with timer.stage("cache"):
+            found = await self._pipeline.find_rendered(request, form)
+        return None if found is None else Rendered(found, timer.timings_ms())
+
+    async def keep_rendered(self, request: AnswerRequest, form: str, answer: Answer, body: bytes) -> None:
+        """Keep a response for the next equal request."""
+        await self._pipeline.keep_rendered(request, form, answer, body)
 
     def _count(self, answer: Answer) -> None:
         self._metrics.corpus_version.set(answer.corpus_version)

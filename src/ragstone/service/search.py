@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ragstone.cache.rendered import Rendered
 from ragstone.deadline import Deadline
 from ragstone.search.cached import CachingSearch
 from ragstone.settings import SearchSettings
@@ -37,3 +38,21 @@ class SearchService:
         for part in result.degraded:
             self._metrics.degraded.labels(part).inc()
         return result
+
+    async def find_rendered(self, request: SearchRequest, form: str) -> Rendered | None:
+        """The kept response to a repeated request in one form; None when there is none.
+
+        Raises:
+            InvalidRequest: the question is empty or too long.
+            NotFound: a named collection does not exist.
+        """
+        timer = StageTimer("search", self._metrics.observe_stage)
+        with timer.stage("cache"):
+            found = await self._pipeline.find_rendered(request, form)
+        return None if found is None else Rendered(found, timer.timings_ms())
+
+    async def keep_rendered(
+        self, request: SearchRequest, form: str, result: SearchResult, body: bytes
+    ) -> None:
+        """Keep a response for the next equal request."""
+        await self._pipeline.keep_rendered(request, form, result, body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from typing import Protocol, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
@@ -144,6 +145,9 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._info = Info("ragstone", "The running application.", registry=self.registry)
         self._info.info({"version": version})
+        # Looking a series up by its labels takes longer than moving it.
+        self._stage = cache(lambda operation, stage: self.stage_seconds.labels(operation, stage))
+        self._http = cache(self._http_series)
         self.http_requests = Counter(
             "ragstone_http_requests",
             "HTTP requests answered.",
@@ -236,7 +240,19 @@ class Metrics:
 
     def observe_stage(self, operation: str, stage: str, seconds: float) -> None:
         """The sink of stage timers."""
-        self.stage_seconds.labels(operation, stage).observe(seconds)
+        self._stage(operation, stage).observe(seconds)
+
+    def observe_http(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request of a route's template."""
+        requests, durations = self._http(method, route, status)
+        requests.inc()
+        durations.observe(seconds)
+
+    def _http_series(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        return (
+            self.http_requests.labels(method, route, str(status)),
+            self.http_seconds.labels(method, route),
+        )
 
     def exposition(self) -> bytes:
         """All metrics in the Prometheus text format."""

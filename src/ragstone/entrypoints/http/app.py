@@ -21,6 +21,7 @@ from ragstone.entrypoints.http.problems import (
     render_unexpected,
     render_validation_error,
 )
+from ragstone.entrypoints.http.repeated import RepeatedQuestions
 from ragstone.entrypoints.mcp.mount import PATH as MCP_PATH, McpMount
 from ragstone.errors import RagstoneError
 from ragstone.runtime import Engine
@@ -51,10 +52,8 @@ def build_app(engine: Engine) -> ASGIApp:
     app.add_exception_handler(HTTPException, render_http_error)
     app.add_exception_handler(ClientGone, render_client_gone)
     app.add_exception_handler(Exception, render_unexpected)
-    settings = engine.settings
-    return RequestMiddleware(
-        app, engine.metrics, settings.security.allowed_hosts, settings.limits.request_max_bytes
-    )
+    hosts, max_bytes = engine.settings.security.allowed_hosts, engine.settings.limits.request_max_bytes
+    return RequestMiddleware(RepeatedQuestions(app, engine), engine.metrics, hosts, max_bytes)
 
 
 def _lifespan(

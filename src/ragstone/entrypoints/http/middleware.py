@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -140,8 +141,7 @@ class RequestMiddleware:
     def _record(self, exchange: _Exchange) -> None:
         elapsed_s, route = exchange.elapsed_s, exchange.route
         method = exchange.scope["method"]
-        self._metrics.http_requests.labels(method, route, str(exchange.status)).inc()
-        self._metrics.http_seconds.labels(method, route).observe(elapsed_s)
+        self._metrics.observe_http(method, route, exchange.status, elapsed_s)
         log.info(
             "http_request",
             method=method,
@@ -156,6 +156,7 @@ def _request_id(headers: dict[str, str]) -> str:
     return given if REQUEST_ID.match(given) else uuid4().hex
 
 
+@lru_cache(maxsize=256)
 def _hostname(host: str) -> str | None:
     try:
         return urlsplit(f"//{host}").hostname

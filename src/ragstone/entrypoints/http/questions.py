@@ -14,6 +14,7 @@ from ragstone.answer.events import AnswerEvent
 from ragstone.entrypoints import wire
 from ragstone.entrypoints.http.context import EngineOf, request_id_of, respond, while_connected
 from ragstone.entrypoints.http.examples import ANSWERED, SEARCHED, documented
+from ragstone.entrypoints.http.repeated import Understood, note_answer, note_result
 from ragstone.entrypoints.http.schemas import AskBody, Neighbours, SearchBody
 from ragstone.entrypoints.requests import read_expansion, search_request
 from ragstone.runtime import Engine
@@ -33,6 +34,7 @@ async def search(request: Request, engine: EngineOf, body: SearchBody) -> Respon
     )
     result = await while_connected(request, engine.search.search(asked))
     request.scope["ragstone.timings_ms"] = result.timings_ms
+    await note_result(request, engine, Understood(asked, body.explain), result)
     return respond(wire.search_result(result, explain=body.explain))
 
 
@@ -47,6 +49,7 @@ async def ask(request: Request, engine: EngineOf, body: AskBody) -> Response:
         return await _stream(request, engine, asked, explain=body.explain)
     answer = await while_connected(request, engine.answers.ask(asked))
     request.scope["ragstone.timings_ms"] = answer.timings_ms
+    await note_answer(request, engine, Understood(asked, body.explain), answer)
     return respond(wire.answer(answer, explain=body.explain, request_id=request_id_of(request)))
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import zipfile
 from pathlib import Path
 from uuid import uuid4
@@ -14,6 +16,9 @@ from tests.http.test_documents import add, hits
 from tests.requirements import verifies
 
 Wire = dict[str, object]
+
+HUGE_CURSOR = base64.urlsafe_b64encode(json.dumps(["size_bytes", 10**40, 1]).encode()).decode()
+HUGE_KEY_CURSOR = base64.urlsafe_b64encode(json.dumps(["title", "a", 10**40]).encode()).decode()
 
 CASES: list[tuple[str, str, object, int, str, str]] = [
     ("POST", "/v1/search", {"query": ""}, 422, "invalid_request", "empty"),
@@ -70,6 +75,10 @@ CASES: list[tuple[str, str, object, int, str, str]] = [
     ("PUT", "/v1/documents/nope", {"text": "a"}, 404, "document_not_found", "nope"),
     ("DELETE", "/v1/documents/nope", None, 404, "document_not_found", "nope"),
     ("GET", "/v1/documents?cursor=banana", None, 422, "invalid_request", "banana"),
+    ("GET", f"/v1/documents?sort=size_bytes&cursor={HUGE_CURSOR}", None, 422, "invalid_request", "cursor"),
+    ("GET", f"/v1/documents?sort=title&cursor={HUGE_KEY_CURSOR}", None, 422, "invalid_request", "cursor"),
+    ("POST", "/v1/documents/import", {"path": "a\0b"}, 422, "invalid_request", "no path"),
+    ("POST", "/v1/documents/import", {"path": "~nobody-here/a"}, 422, "invalid_request", "no path"),
     ("GET", "/v1/chunks/nope", None, 404, "chunk_not_found", "nope"),
     ("GET", "/v1/jobs/nope", None, 404, "job_not_found", "nope"),
     ("DELETE", "/v1/collections/nowhere", None, 404, "collection_not_found", "nowhere"),
@@ -197,6 +206,18 @@ def test_the_same_text_twice_is_one_document(client: httpx2.Client, collection: 
         sourced["id"],
         2,
     )
+
+
+@pytest.mark.parametrize("field", ["collection", "source"])
+def test_a_replacement_does_not_move_a_document(client: httpx2.Client, collection: str, field: str) -> None:
+    """A field that a replacement would not heed is refused, in a form as in JSON."""
+    written = add(client, collection, "Whales sing.")
+    files = {"file": ("whales.md", b"Whales dive.")}
+
+    refused = client.put(f"/v1/documents/{written['id']}", files=files, data={field: "elsewhere"})
+
+    assert refused.status_code == 422
+    assert field in refused.json()["detail"]
 
 
 @verifies("ING-20")

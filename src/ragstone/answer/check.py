@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ragstone.store.passages import read_passage
+from ragstone.store.reading import read_passage
 from ragstone.types import Citation, Principal
 
 if TYPE_CHECKING:

@@ -104,16 +104,17 @@ class Ragstone:
         expand: JsonValue = None,
     ) -> SearchResult:
         """See `AsyncRagstone.search`."""
-        options = {
-            "collections": collections,
-            "mode": mode,
-            "top_k": top_k,
-            "filters": filters,
-            "weights": weights,
-            "fusion": fusion,
-            "expand": expand,
-        }
-        return self._call(partial(self._inner.search, **options), query)  # type: ignore[arg-type]
+        searched = partial(
+            self._inner.search,
+            collections=collections,
+            mode=mode,
+            top_k=top_k,
+            filters=filters,
+            weights=weights,
+            fusion=fusion,
+            expand=expand,
+        )
+        return self._call(searched, query)
 
     def ask(
         self, question: str, *, collections: Sequence[str] | None = None, top_k: int | None = None

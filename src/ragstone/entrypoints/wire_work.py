@@ -25,9 +25,6 @@ def accepted(result: Accepted) -> Wire:
 
 def job(found: Job) -> Wire:
     """How a job is doing."""
-    error = None
-    if found.error_code is not None:
-        error = {"code": found.error_code, "message": found.error_message}
     return {
         "id": found.id,
         "state": found.state,
@@ -43,7 +40,7 @@ def job(found: Job) -> Wire:
         "failures": found.failures,
         "history": [_attempt(attempt) for attempt in found.history],
         "result": None if found.result is None else dict(found.result),
-        "error": error,
+        "error": _error(found),
         "retryable": found.state == "failed" and found.is_original_kept,
         "run_after": found.run_after if found.state == "queued" else None,
         "created_at": found.created_at,
@@ -61,6 +58,12 @@ def explained_job(found: Job) -> Wire:
 def job_page(page: JobPage) -> Wire:
     """A page of jobs."""
     return {"jobs": [job(found) for found in page.jobs], "next_cursor": page.next_cursor}
+
+
+def _error(found: Job | SourceRun) -> Wire | None:
+    if found.error_code is None:
+        return None
+    return {"code": found.error_code, "message": found.error_message}
 
 
 def _attempt(attempt: JobAttempt) -> Wire:
@@ -93,9 +96,6 @@ def source(found: SourceStatus) -> Wire:
 
 def source_run(found: SourceRun) -> Wire:
     """How a sync went."""
-    error = None
-    if found.error_code is not None:
-        error = {"code": found.error_code, "message": found.error_message}
     return {
         "id": found.id,
         "source": found.source_name,
@@ -103,7 +103,7 @@ def source_run(found: SourceRun) -> Wire:
         "counts": dict(found.counts),
         "failures": [dict(failure) for failure in found.failures],
         "note": found.note,
-        "error": error,
+        "error": _error(found),
         "started_at": found.started_at or None,
         "finished_at": found.finished_at,
     }

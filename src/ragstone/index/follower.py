@@ -265,18 +265,20 @@ class IndexFollower:
         return True
 
     async def _rebuild_lexical(self, indexes: CollectionIndexes) -> None:
+        """From the rows. Until it is whole there is none: searches name it instead of finding less."""
         collection = indexes.collection
+        indexes.lexical = None
         folder = self._slot.collection_folder(collection.id)
         build = partial(TantivyIndex.rebuilt_empty, folder, collection.language, self._writer_memory_mb)
         try:
             await to_thread.run_sync(self._slot.forget_applied)
-            indexes.lexical = await to_thread.run_sync(build)
+            lexical = await to_thread.run_sync(build)
             async with self._database.read() as connection:
                 keys = await document_keys(connection, collection.id)
-            await put_lexical(self._database, indexes.lexical, [], keys)
-            await to_thread.run_sync(indexes.lexical.commit)
+            await put_lexical(self._database, lexical, [], keys)
+            await to_thread.run_sync(lexical.commit)
+            indexes.lexical = lexical
         except IndexFailed as error:
-            indexes.lexical = None
             log.error(  # noqa: TRY400 (the reason is in the message; the stack says nothing more)
                 "lexical_index_unavailable", collection=collection.name, error=error.message
             )

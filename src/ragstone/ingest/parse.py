@@ -44,14 +44,17 @@ class DocumentParser:
             NotReady: no parser process could be started.
         """
         # Text that came as text is what it says, however much it looks like a PDF or holds a NUL.
-        file_format = INLINE_FORMAT if file.name == INLINE_NAME else sniff(file.content, file.name)
-        parsed = await self._parsed(file, file_format, deadline)
+        if file.name == INLINE_NAME:
+            return await self._parsed(file, INLINE_FORMAT, deadline)
+        parsed = await self._part(file, deadline)
         if not parsed.enclosed:
             return parsed
         return await read_attachments(parsed, lambda part: self._part(part, deadline), self._max_attachments)
 
     async def _part(self, file: RawFile, deadline: Deadline) -> ParsedDocument:
-        return await self._parsed(file, sniff(file.content, file.name), deadline)
+        # In a thread: a ZIP is searched whole.
+        file_format = await to_thread.run_sync(sniff, file.content, file.name)
+        return await self._parsed(file, file_format, deadline)
 
     async def _parsed(self, file: RawFile, file_format: FileFormat, deadline: Deadline) -> ParsedDocument:
         deadline.check("parsing")

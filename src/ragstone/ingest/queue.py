@@ -105,7 +105,9 @@ class JobQueue:
                 document_id=document_id,
                 name=request.file.name,
                 collection=request.collection,
-                target=target_of(request.collection, request.source, request.document_id),
+                target=target_of(
+                    request.principal.tenant_id, request.collection, request.source, request.document_id
+                ),
                 replaced_version=version,
                 priority=priority,
                 source_name=source_name,

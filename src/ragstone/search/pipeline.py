@@ -40,6 +40,8 @@ LONGEST_S = 24 * 3600.0
 """Stands for no limit."""
 OVERFETCH = 4
 """Candidates hydrated beyond top_k, so that one that went away rarely costs a second read."""
+HYDRATED_AT_ONCE = 1_000
+"""Candidates read together when the first ones went away; SQLite takes 32,766 values in a statement."""
 
 
 class SearchPipeline:
@@ -130,16 +132,21 @@ class SearchPipeline:
         return fuse(lexical, dense, weights, plan.depth)
 
     async def _hydrate(self, plan: Plan, ranked: Ranked) -> tuple[Hydrated, bool]:
-        """Read the best candidates; all of them when the first page lost too many to fill top_k."""
+        """Read candidates, best first, until top_k are there; and whether the first page lost none."""
         ids = [collection.id for collection in plan.collections]
         keys = [key for key, _ in ranked]
-        page = keys[: plan.request.top_k + OVERFETCH]
         principal = plan.request.principal
+        wanted = min(plan.request.top_k, len(keys))
+        first = plan.request.top_k + OVERFETCH
         async with self._database.read() as connection:
-            hydrated = await hydrate(connection, principal, ids, page)
-            is_complete = len(hydrated.chunks) == len(page)
-            if len(hydrated.chunks) < min(plan.request.top_k, len(keys)):
-                hydrated = await hydrate(connection, principal, ids, keys)
+            hydrated = await hydrate(connection, principal, ids, keys[:first])
+            is_complete = len(hydrated.chunks) == len(keys[:first])
+            for start in range(first, len(keys), HYDRATED_AT_ONCE):
+                if len(hydrated.chunks) >= wanted:
+                    break
+                more = await hydrate(connection, principal, ids, keys[start : start + HYDRATED_AT_ONCE])
+                # The later snapshot's versions: what changed between the two is caught up with.
+                hydrated = replace(more, chunks={**hydrated.chunks, **more.chunks})
         return hydrated, is_complete
 
     async def _expand(

@@ -33,7 +33,7 @@ from ragstone.store.documents import (
     with_attachments,
 )
 from ragstone.store.listing import Listing, list_documents
-from ragstone.store.passages import find_chunk, read_passage
+from ragstone.store.reading import read_around, read_passage
 from ragstone.telemetry.stages import StageTimer
 from ragstone.types import (
     LOCAL_OWNER,
@@ -226,11 +226,10 @@ class DocumentService:
             ChunkNotFound: no live chunk has this id.
         """
         async with self._database.read() as connection:
-            chunk = await find_chunk(connection, principal, chunk_id)
-        if chunk is None:
+            passage = await read_around(connection, principal, chunk_id, context_chars)
+        if passage is None:
             raise ChunkNotFound(chunk_id)
-        span = Span(max(0, chunk.span.start - context_chars), chunk.span.end + context_chars)
-        return await self.read(chunk.document_id, span, principal)
+        return passage
 
     async def drop_originals(self, names: AbstractSet[str]) -> tuple[str, ...]:
         """Remove those of these originals that no document and no unfinished job names any more."""

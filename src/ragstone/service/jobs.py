@@ -91,10 +91,12 @@ class JobService:
         look_s = LOOK_S
         try:
             while True:
-                done, _ = await asyncio.wait([future], timeout=min(look_s, deadline.remaining_s))
-                look_s = min(look_s * 1.5, LONGEST_LOOK_S)
-                if done and (written := future.result()) is not None:
-                    return written
+                if future.done():
+                    if (written := future.result()) is not None:
+                        return written
+                    self._worker.forget(accepted.job_id)
+                    future = self._worker.expect(accepted.job_id)
+                # Before any wait: a job that ended before somebody expected it is told of by its row alone.
                 job = await self.get(accepted.job_id)
                 if job.state == "ready":
                     return written_of(job, self._follower.applied_version)
@@ -103,6 +105,8 @@ class JobService:
                 is_held_up = job.state == "queued" and job.attempts > 0
                 if is_held_up or deadline.is_over:
                     return accepted
+                await asyncio.wait([future], timeout=min(look_s, deadline.remaining_s))
+                look_s = min(look_s * 1.5, LONGEST_LOOK_S)
         finally:
             self._worker.forget(accepted.job_id)
 

@@ -70,10 +70,15 @@ def read_cursor(cursor: str | None, sort: SortKey = "created_at") -> Position | 
         order, value, key = json.loads(base64.urlsafe_b64decode(cursor.encode()))
     except ValueError as error:
         raise _foreign(cursor[:80]) from error
-    is_text = sort in ("updated_at", "title")
-    if order != sort or not isinstance(value, str if is_text else int) or not isinstance(key, int):
+    is_value = isinstance(value, str) if sort in ("updated_at", "title") else _is_number(value)
+    if order != sort or not is_value or not _is_number(key):
         raise _foreign(cursor[:80])
     return Position(value, key)
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is an integer that a column holds."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**LONGEST_KEY
 
 
 def write_cursor(position: Position, sort: SortKey) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 
 from ragstone.ingest.load import walk
+from ragstone.ingest.originals import content_hash
 from ragstone.ingest.sources.catalogue import Catalogue, FolderEntry, SourceEntry, read_catalogue
 from ragstone.ingest.sources.folder import require_allowed
 from ragstone.ingest.sources.patrol import Patrol, sync_when_free
@@ -81,7 +81,8 @@ class SourceService:
         Raises:
             InvalidSetting: the catalogue cannot be read.
         """
-        return [await self._status(entry, 1) for entry in (await self.catalogue()).entries.values()]
+        entries = (await self.catalogue()).entries.values()
+        return [*await self._statuses(tuple(entries), 1)]
 
     async def get(self, name: str) -> SourceStatus:
         """One source with its newest runs.
@@ -89,7 +90,8 @@ class SourceService:
         Raises:
             SourceNotFound: the catalogue does not name it.
         """
-        return await self._status((await self.catalogue()).get(name), SHOWN_RUNS)
+        (found,) = await self._statuses([(await self.catalogue()).get(name)], SHOWN_RUNS)
+        return found
 
     async def sync(self, name: str, *, is_forced: bool = False, wait_s: float | None = None) -> SourceRun:
         """Sync a source of the catalogue; after `wait_s` seconds the run goes on by itself, `running`.
@@ -197,7 +199,7 @@ class SourceService:
 
     async def _without_news(self, request: IngestRequest) -> IngestRequest:
         """The request; the same content as before keeps the time at which it was first fetched."""
-        sha256 = await to_thread.run_sync(lambda: hashlib.sha256(request.file.content).hexdigest())
+        sha256 = await to_thread.run_sync(content_hash, request.file.content)
         async with self._parts.database.read() as connection:
             old = await find_in_collection(
                 connection, LOCAL_OWNER.tenant_id, request.collection, request.source or ""
@@ -207,10 +209,15 @@ class SourceService:
         kept = {name: value for name, value in (request.metadata or {}).items() if name != "fetched_at"}
         return replace(request, metadata=kept)
 
-    async def _status(self, entry: SourceEntry, run_count: int) -> SourceStatus:
+    async def _statuses(self, entries: Sequence[SourceEntry], run_count: int) -> Sequence[SourceStatus]:
         tenant_id = LOCAL_OWNER.tenant_id
         async with self._parts.database.read() as connection:
             states = await source_states(connection, tenant_id)
-            runs = await source_runs_of(connection, tenant_id, entry.name, run_count)
-        state = states.get(entry.name) or SourceState(entry.name, is_running=False, next_run_at=None)
-        return SourceStatus(entry, state, runs)
+            return [
+                SourceStatus(
+                    entry,
+                    states.get(entry.name) or SourceState(entry.name, is_running=False, next_run_at=None),
+                    await source_runs_of(connection, tenant_id, entry.name, run_count),
+                )
+                for entry in entries
+            ]

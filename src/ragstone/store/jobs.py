@@ -56,13 +56,15 @@ class NewJob:
     payload: Metadata
 
 
-def target_of(collection: str, source: str | None, replaced: DocumentId | None) -> str | None:
+def target_of(
+    tenant_id: TenantId, collection: str, source: str | None, replaced: DocumentId | None
+) -> str | None:
     """What two jobs for the same document have in common; None when only the bytes would tell."""
     if replaced is not None:
         return str(replaced)
     if source is None:
         return None
-    return hashlib.sha256(f"{collection}\0{source}".encode()).hexdigest()
+    return hashlib.sha256(f"{tenant_id}\0{collection}\0{source}".encode()).hexdigest()
 
 
 async def create_job(connection: AsyncConnection, new: NewJob, queue_max: int) -> set[str]:

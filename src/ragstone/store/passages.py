@@ -1,4 +1,4 @@
-"""Text out of the truth: hydrating candidates, reading passages, feeding the derived indexes."""
+"""Text out of the truth: hydrating candidates, feeding the derived indexes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, func, literal, select, true
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, case, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.store.database import CORPUS_ROW
-from ragstone.store.tables import chunks, collections, corpus, documents, sections, text_segments, vectors
+from ragstone.store.tables import chunks, collections, corpus, documents, text_segments, vectors
 from ragstone.store.visibility import Reach, is_visible, is_within, matches, reach, visibility_parameters
 from ragstone.types import (
     ChunkKey,
@@ -21,7 +21,6 @@ from ragstone.types import (
     Filter,
     Matrix,
     Metadata,
-    Passage,
     Principal,
     Span,
 )
@@ -134,24 +133,6 @@ async def hydrated_by_key(
         statement = _chunk_texts().where(chunks.c.key.in_(keys[at : at + 500]))
         found |= _assemble((await connection.execute(statement)).all())
     return found
-
-
-async def read_passage(
-    connection: AsyncConnection, principal: Principal, document_id: DocumentId, span: Span
-) -> Passage | None:
-    """The characters of `span` (cut to the document's length) with the page and section they begin in."""
-    statement = select(documents.c.key, documents.c.title, documents.c.char_count).where(
-        documents.c.id == document_id, is_visible(principal)
-    )
-    document = (await connection.execute(statement)).mappings().first()
-    if document is None:
-        return None
-    span = Span(
-        min(max(0, span.start), document["char_count"]), min(max(0, span.end), document["char_count"])
-    )
-    page, section = await _place(connection, document["key"], span.start)
-    text = await _text_of(connection, document["key"], span)
-    return Passage(document_id, document["title"], text, span, page, section, document["char_count"])
 
 
 async def indexed_chunks(
@@ -326,33 +307,3 @@ def _hydrated_chunk(key: ChunkKey, row: Row[tuple[object, ...]], text: str) -> H
         heading_path=tuple(row.heading_path),
         metadata=row.metadata,
     )
-
-
-async def _place(connection: AsyncConnection, key: int, offset: int) -> tuple[int | None, tuple[str, ...]]:
-    statement = select(sections.c.kind, sections.c.page, sections.c.path).where(
-        sections.c.document_key == key, sections.c.start <= offset, sections.c.end > offset
-    )
-    page, path = None, ()
-    for row in (await connection.execute(statement)).mappings():
-        if row["kind"] == "page":
-            page = row["page"]
-        else:
-            path = tuple(row["path"])
-    return page, path
-
-
-async def _text_of(connection: AsyncConnection, key: int, span: Span) -> str:
-    statement = (
-        select(text_segments.c.start, text_segments.c.text)
-        .where(
-            text_segments.c.document_key == key,
-            text_segments.c.start < literal(span.end),
-            text_segments.c.end > literal(span.start),
-        )
-        .order_by(text_segments.c.start)
-    )
-    rows = (await connection.execute(statement)).all()
-    if not rows:
-        return ""
-    joined = "".join(row[1] for row in rows)
-    return joined[span.start - rows[0][0] : span.end - rows[0][0]]

@@ -24,7 +24,7 @@ from ragstone.index.follower import IndexFollower
 from ragstone.models.fakes import HashEmbedder
 from ragstone.runtime import open_engine
 from ragstone.search import pipeline
-from ragstone.service import chunks as chunk_service, documents as document_service
+from ragstone.service import chunks as chunk_service
 from ragstone.store import chunks as chunk_store, passages, tables
 from ragstone.store.change_log import Change
 from ragstone.store.database import StoreConnection
@@ -69,7 +69,6 @@ def without_predicate() -> None:
 
     pipeline.hydrate = hydrate  # type: ignore[attr-defined]
     chunk_service.find_chunk = find_chunk  # type: ignore[attr-defined]
-    document_service.find_chunk = find_chunk  # type: ignore[attr-defined]
 
 
 def without_catch_up() -> None:

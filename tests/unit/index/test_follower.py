@@ -197,6 +197,28 @@ async def test_an_index_that_cannot_be_built_is_built_at_the_next_opening(tmp_pa
         await assert_in_step(parts, books)
 
 
+async def test_an_index_that_is_being_rebuilt_is_missing_not_empty(tmp_path: Path) -> None:
+    """A search meanwhile is told so: it never takes half an index for the whole."""
+    async with open_parts(tmp_path) as parts:
+        books = await parts.create("books")
+        await parts.put(books, *(document(f"heron {number}") for number in range(300)))
+        shutil.rmtree(tmp_path / "index" / "0" / books.id)
+
+        rebuilding = asyncio.create_task(parts.put(books, document("stork")))
+        counts: set[int | None] = set()
+        while not rebuilding.done():
+            try:
+                counts.add(len(await parts.follower.search_lexical(books.id, "heron", 1000, None)))
+            except IndexFailed:
+                counts.add(None)
+                await asyncio.sleep(0)
+        await rebuilding
+
+        assert None in counts, "no search came while it was rebuilt"
+        assert counts <= {None, 300}
+        await assert_in_step(parts, books)
+
+
 async def test_rebuild_gives_the_same_indexes(tmp_path: Path) -> None:
     """After a rebuild everything is found as before."""
     async with open_parts(tmp_path) as parts:

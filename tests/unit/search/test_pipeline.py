@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
+import aiosqlite
 import pytest
+from sqlalchemy import event
+from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_connection
 from tests.support.asking import search_over
 from tests.support.corpus import Parts, document, open_parts
 
@@ -166,6 +171,20 @@ async def test_invisible_candidates_are_refilled(parts: Parts, mode: SearchMode)
     assert all(hit.text != "heron heron" for hit in result.hits)
 
 
+async def test_more_invisible_candidates_than_a_statement_takes(parts: Parts) -> None:
+    """The one document that the reader may see is found behind more chunks than SQLite takes values."""
+    books = parts.follower.collections_of(LOCAL_OWNER.tenant_id)["books"]
+    closed = document("heron " * 3_000, access_groups=frozenset({"board"}), chunk_chars=6)
+    await parts.put(books, closed)
+    reader = Principal(access_groups=frozenset({"staff"}))
+    request = replace(HERON, mode="lexical", top_k=1, principal=reader)
+    take_values(parts, 2_000)
+
+    result = await search(pipeline(parts, settings=SearchSettings(candidates=1000)), request)
+
+    assert [hit.text for hit in result.hits] == ["The heron waits."]
+
+
 async def test_tenants_do_not_see_each_other(parts: Parts) -> None:
     """A collection's name is the tenant's own; a foreign one does not exist."""
     theirs = TenantId("theirs")
@@ -222,3 +241,16 @@ async def replace_text(parts: Parts, collection: Collection, name: str, text: st
         old = await find_by_id(change.connection, LOCAL_OWNER, DocumentId(name))
         key, _ = await put_document(change.connection, collection.id, document(text, document_id=name), old)
         change.touch(collection.id, [key])
+
+
+def take_values(parts: Parts, count: int) -> None:
+    """Let statements that read have `count` values at most, as some builds of SQLite do with 32,766."""
+
+    def limit(dbapi_connection: AsyncAdapt_aiosqlite_connection, *_: object) -> None:
+        async def set_limit(connection: aiosqlite.Connection) -> object:
+            execute = cast("Callable[..., Awaitable[object]]", connection._execute)
+            return await execute(connection._conn.setlimit, sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, count)
+
+        dbapi_connection.run_async(set_limit)
+
+    event.listen(parts.database._reader.sync_engine, "checkout", limit)

@@ -23,7 +23,8 @@ from ragstone.store.documents import (
     remove_document,
 )
 from ragstone.store.listing import Listing, SortKey, list_documents
-from ragstone.store.passages import chunk_keys, hydrated_by_key, read_passage
+from ragstone.store.passages import chunk_keys, hydrated_by_key
+from ragstone.store.reading import read_passage
 from ragstone.store.tables import metadata
 from ragstone.types import (
     LOCAL_OWNER,

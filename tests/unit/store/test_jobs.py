@@ -250,11 +250,17 @@ async def test_old_ended_jobs_are_forgotten(database: Database) -> None:
 
 
 def test_targets_tell_documents_apart() -> None:
-    """By id when one is replaced, by collection and source otherwise; bytes alone name none."""
-    assert target_of("c", "s", DocumentId("d")) == "d"
-    assert target_of("c", None, None) is None
-    names = {target_of(collection, source, None) for collection in "ab" for source in ("a", "b", "ab")}
-    assert len(names) == 6
+    """By id when one is replaced, else by tenant, collection and source; bytes alone name none."""
+    ours, theirs = TenantId("t"), TenantId("ta")
+    assert target_of(ours, "c", "s", DocumentId("d")) == "d"
+    assert target_of(ours, "c", None, None) is None
+    names = {
+        target_of(tenant_id, collection, source, None)
+        for tenant_id in (ours, theirs)
+        for collection in "ab"
+        for source in ("a", "b", "ab")
+    }
+    assert len(names) == 12
 
 
 async def test_open_jobs_of_the_first_schema_go_on(tmp_path: Path) -> None:

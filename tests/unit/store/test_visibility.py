@@ -19,8 +19,8 @@ from ragstone.store.passages import (
     hydrate,
     hydrated_by_key,
     matching_documents,
-    read_passage,
 )
+from ragstone.store.reading import read_around, read_passage
 from ragstone.store.surroundings import surroundings
 from ragstone.types import (
     ChunkKey,
@@ -140,9 +140,9 @@ async def test_single_reads_find_visible_documents_only(
             assert (await find_by_id(connection, principal, document_id) is not None) == is_seen
             passage = await read_passage(connection, principal, document_id, Span(0, 99))
             assert (None if passage is None else passage.text) == (f"text of {name}" if is_seen else None)
-            assert (await find_chunk(connection, principal, await chunk_id_of(shelf, name)) is not None) == (
-                is_seen
-            )
+            chunk_id = await chunk_id_of(shelf, name)
+            assert (await find_chunk(connection, principal, chunk_id) is not None) == is_seen
+            assert (await read_around(connection, principal, chunk_id, 9) is not None) == is_seen
 
 
 @pytest.mark.parametrize("expansion", [Expansion(neighbours=3), Expansion(is_section=True)])

@@ -7,11 +7,12 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict, cast
 
 import typer
 
 from ragstone.entrypoints.cli.context import (
+    EXIT_SOME_FAILED,
     HomeOption,
     JsonOption,
     console,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 Wire = dict[str, object]
 
-EXIT_SOME_FAILED = 1
 MOST_INTERACTIVE_FILES = 10
 
 
@@ -220,12 +220,12 @@ def _line(name: str, result: Wire) -> str:
         reason = error["message"] if isinstance(error, dict) else ""
         return f"[red]failed[/]     {escape(name)}: {escape(str(reason))}"
     colour = {"added": "green", "replaced": "cyan", "updated": "cyan"}.get(status, "dim")
-    notes = result.get("warnings") or []
-    noted = "".join(f"\n           [yellow]note[/] {escape(str(note))}" for note in notes)  # type: ignore[attr-defined]
+    notes = cast("list[str]", result.get("warnings") or [])
+    noted = "".join(f"\n           [yellow]note[/] {escape(note)}" for note in notes)
     count = result["chunk_count"]
     chunks = "1 chunk" if count == 1 else f"{count} chunks"
-    parts = result.get("attachments") or []
-    attached = "".join(f"\n           [dim]with[/] {escape(str(part['name']))}" for part in parts)  # type: ignore[attr-defined]
+    parts = cast("list[Wire]", result.get("attachments") or [])
+    attached = "".join(f"\n           [dim]with[/] {escape(str(part['name']))}" for part in parts)
     return f"[{colour}]{status:<10}[/] {escape(name)} [dim]({chunks})[/]{attached}{noted}"
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 import typer
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ragstone.entrypoints.cli.backend import Backend
 
 T = TypeVar("T")
+
+EXIT_SOME_FAILED = 1
+"""Some of what was asked for could not be done; the rest is."""
 
 HomeOption = Annotated[
     Path | None,
@@ -83,6 +86,25 @@ def with_backend(loaded: Loaded, work: Callable[[Backend], Awaitable[T]]) -> T:
 
     quiet_logs(loaded)
     return run_async(run())
+
+
+LARGEST_PAGE = 200
+
+ReadPage = Callable[[str | None, int], Awaitable[dict[str, object]]]
+"""A page from a cursor on, of so many items at most."""
+
+
+async def all_pages(name: str, limit: int, read: ReadPage) -> list[dict[str, object]]:
+    """Up to `limit` items, which pages hold under `name`."""
+    found: list[dict[str, object]] = []
+    cursor: str | None = None
+    while len(found) < limit:
+        page = await read(cursor, min(LARGEST_PAGE, limit - len(found)))
+        found += cast("list[dict[str, object]]", page[name])
+        cursor = cast("str | None", page["next_cursor"])
+        if cursor is None:
+            break
+    return found
 
 
 def print_json(value: object) -> None:

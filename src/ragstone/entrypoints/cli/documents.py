@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from ragstone.entrypoints.cli.context import (
     HomeOption,
     JsonOption,
+    all_pages,
     console,
     load_settings,
     print_json,
@@ -58,15 +60,7 @@ def list_documents(
     )
 
     async def listed(backend: Backend) -> list[Wire]:
-        found: list[Wire] = []
-        cursor: str | None = None
-        while len(found) < limit:
-            page = await backend.list_documents(wanted, cursor, min(200, limit - len(found)))
-            documents, cursor = page["documents"], page["next_cursor"]  # type: ignore[assignment]
-            found += documents  # type: ignore[arg-type]
-            if cursor is None:
-                break
-        return found
+        return await all_pages("documents", limit, partial(backend.list_documents, wanted))
 
     from ragstone.entrypoints.cli.show import document_table
 

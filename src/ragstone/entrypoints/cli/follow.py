@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from ragstone.entrypoints import wire_work
-from ragstone.entrypoints.cli.context import console, print_json, quiet_logs, run_async
+from ragstone.entrypoints.cli.add import is_url
+from ragstone.entrypoints.cli.context import EXIT_SOME_FAILED, console, print_json, quiet_logs, run_async
 from ragstone.entrypoints.cli.show import run_line
 from ragstone.errors import InvalidRequest, PathNotFound
 from ragstone.ingest.sources.catalogue import FolderEntry, WebEntry
@@ -19,8 +20,6 @@ from ragstone.runtime import open_engine
 if TYPE_CHECKING:
     from ragstone.config import Loaded
     from ragstone.store.sources import SourceRun
-
-EXIT_SOME_FAILED = 1
 
 
 def watch_folders(
@@ -34,7 +33,7 @@ def watch_folders(
     """
     entries = []
     for path in paths:
-        if path.lower().startswith(("http://", "https://")):
+        if is_url(path):
             raise InvalidRequest(
                 f"{path!r} is no folder; --watch follows folders. Pages are synced by schedule."
             )
@@ -68,7 +67,7 @@ def crawl_sites(loaded: Loaded, urls: Sequence[str], shared: Mapping[str, object
         InvalidRequest: a file or folder is among them.
     """
     for url in urls:
-        if not url.lower().startswith(("http://", "https://")):
+        if not is_url(url):
             raise InvalidRequest(f"{url!r} is no URL; --crawl takes http:// and https:// addresses.")
     entries = [WebEntry.model_validate({**shared, "name": f"add:{url}", "url": url}) for url in urls]
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from typing import TYPE_CHECKING, Annotated, cast
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ragstone.entrypoints.cli.context import (
     HomeOption,
     JsonOption,
+    all_pages,
     console,
     load_settings,
     print_json,
@@ -53,15 +55,7 @@ def list_jobs(
     wanted = None if state is None else read_job_state(state)
 
     async def listed(backend: Backend) -> list[Wire]:
-        found: list[Wire] = []
-        cursor: str | None = None
-        while len(found) < limit:
-            page = await backend.list_jobs(wanted, collection, cursor, min(200, limit - len(found)))
-            found += cast("list[Wire]", page["jobs"])
-            cursor = cast("str | None", page["next_cursor"])
-            if cursor is None:
-                break
-        return found
+        return await all_pages("jobs", limit, partial(backend.list_jobs, wanted, collection))
 
     from ragstone.entrypoints.cli.show import job_table
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from ragstone.entrypoints.cli.context import (
+    EXIT_SOME_FAILED,
     HomeOption,
     JsonOption,
     console,
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from ragstone.ingest.sources.catalogue import FolderEntry
 
 Wire = dict[str, object]
-
-EXIT_SOME_FAILED = 1
 
 app = typer.Typer(help="List, sync and watch the sources of sources.toml.", invoke_without_command=True)
 Names = Annotated[list[str] | None, typer.Argument(help="Names of sources.")]

@@ -14,7 +14,13 @@ from ragstone.entrypoints import wire, wire_work
 from ragstone.entrypoints.http.context import EngineOf, respond, while_connected
 from ragstone.entrypoints.http.examples import ADD_BODY, REPLACE_BODY, WRITTEN, documented
 from ragstone.entrypoints.http.schemas import AddText, CreateCollection, EditDocument, ReplaceText
-from ragstone.entrypoints.http.uploads import ReceivedFile, Upload, read_json, receive_upload
+from ragstone.entrypoints.http.uploads import (
+    REPLACE_FIELDS,
+    ReceivedFile,
+    Upload,
+    read_json,
+    receive_upload,
+)
 from ragstone.entrypoints.requests import read_chunking, read_filter, read_metadata
 from ragstone.errors import InvalidRequest, RagstoneError
 from ragstone.ingest.queue import Accepted
@@ -100,7 +106,7 @@ async def read_document(
 async def replace_document(request: Request, engine: EngineOf, document_id: str) -> Response:
     """New content for a document, as JSON or as one file; when this returns no old text can be found."""
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        async with receive_upload(request, engine) as upload:
+        async with receive_upload(request, engine, REPLACE_FIELDS) as upload:
             if len(upload.files) != 1:
                 raise InvalidRequest(f"One document is replaced by one file, not by {len(upload.files)}.")
             return await _upload_one(engine, upload, DocumentId(document_id))

@@ -52,6 +52,8 @@ class FormReader:
         self._receive = receive
         self._max_file_bytes = max_file_bytes
         self._parts: list[_Part] = []
+        self._stored = 0
+        """Parts before this one are on disk whole."""
         self._header: tuple[bytes, bytes] = (b"", b"")
 
     async def read(self, request: Request) -> None:
@@ -125,8 +127,8 @@ class FormReader:
             raise InvalidRequest(f"The form field {part.name!r} is over {LONGEST_FIELD_BYTES} bytes.")
 
     async def _store(self) -> None:
-        """Move what came to disk; only parts since the last call can have anything."""
-        for part in self._parts:
+        """Move what came to disk; only the parts from the last one on can have anything new."""
+        for part in self._parts[self._stored :]:
             if part.filename is None or (part.incoming is not None and not part.content):
                 continue
             if part.incoming is None:
@@ -139,6 +141,7 @@ class FormReader:
                     "(ingest.max_file_bytes).",
                     name=part.filename,
                 )
+        self._stored = max(0, len(self._parts) - 1)
 
     def _close(self, part: _Part) -> None:
         if part.filename is None:

@@ -25,6 +25,8 @@ from ragstone.store.incoming import IncomingFile
 from ragstone.types import JobPriority, Metadata, RawFile
 
 FIELDS = ("collection", "title", "source", "metadata", "wait_s", "priority")
+REPLACE_FIELDS = ("title", "metadata", "wait_s", "priority")
+"""A document that is replaced keeps its collection and source."""
 PRIORITIES: tuple[JobPriority, ...] = get_args(JobPriority)
 MOST_INTERACTIVE_FILES = 10
 LONGEST_WAIT_S = 600.0
@@ -86,10 +88,12 @@ async def read_json(request: Request, model: type[Model]) -> Model:
 
 
 @asynccontextmanager
-async def receive_upload(request: Request, engine: Engine) -> AsyncIterator[Upload]:
+async def receive_upload(
+    request: Request, engine: Engine, fields: Sequence[str] = FIELDS
+) -> AsyncIterator[Upload]:
     """The form of an upload, its files on disk; what was not queued by the end of the block is gone.
 
-    The names of the file parts do not matter.
+    The names of the file parts do not matter; `fields` are the other ones that it may have.
 
     Raises:
         InvalidRequest: an unknown field, no file, or a value that does not fit.
@@ -100,7 +104,7 @@ async def receive_upload(request: Request, engine: Engine) -> AsyncIterator[Uplo
     form = FormReader(engine.jobs.receive, engine.settings.ingest.max_file_bytes)
     try:
         await form.read(request)
-        _check_fields(form)
+        _check_fields(form, fields)
         yield Upload(
             files=tuple([await _received(part) for part in form.files]),
             collection=form.fields.get("collection", "default"),
@@ -155,8 +159,8 @@ def _check_parts(form: FormReader, known: Sequence[str]) -> None:
         raise InvalidRequest("The form holds no file; add at least one part with a filename.")
 
 
-def _check_fields(form: FormReader) -> None:
-    _check_parts(form, FIELDS)
+def _check_fields(form: FormReader, known: Sequence[str]) -> None:
+    _check_parts(form, known)
     fields, files = form.fields, form.files
     if len(files) > 1 and ("title" in fields or "source" in fields):
         raise InvalidRequest(

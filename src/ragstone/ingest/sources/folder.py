@@ -9,7 +9,7 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from ragstone.errors import PathNotFound, Refused
+from ragstone.errors import InvalidRequest, PathNotFound, Refused
 from ragstone.ingest.load import FoundFile, read, walk
 from ragstone.ingest.sources.ports import FailedItem, Incomplete, Listed, SourceItem
 from ragstone.store.sources import KnownItem
@@ -82,8 +82,12 @@ def require_allowed(path: Path, allowed_roots: Sequence[Path]) -> Path:
 
     Raises:
         Refused: it does not; whether it exists is not told.
+        InvalidRequest: nothing could have this path: it holds a NUL, or the home of an unknown user.
     """
-    place = path.expanduser().resolve()
+    try:
+        place = path.expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InvalidRequest(f"{str(path)!r} is no path: {error}.", path=str(path)) from error
     if any(place.is_relative_to(root.expanduser().resolve()) for root in allowed_roots):
         return place
     raise Refused(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -15,6 +14,7 @@ import structlog
 from anyio import to_thread
 
 from ragstone.errors import DocumentRejected, RagstoneError, TooManyVanished
+from ragstone.ingest.originals import content_hash
 from ragstone.ingest.request import IngestRequest
 from ragstone.ingest.sources.ports import FailedItem, Incomplete, Intake, Source, SourceItem
 from ragstone.ingest.sources.vanished import Vanished
@@ -162,7 +162,7 @@ class Sync:
         if old is None and vanished is None:
             await self._begin([item])
         file = await item.load()
-        content_sha256 = await to_thread.run_sync(_sha256, file.content)
+        content_sha256 = await to_thread.run_sync(content_hash, file.content)
         if old is not None and self._is_current(old) and old.content_sha256 == content_sha256:
             await self._put(replace(old, fingerprint=item.fingerprint, memo=item.memo))
             self.tally.counts["unchanged"] += 1
@@ -242,10 +242,6 @@ class Sync:
             is_kept = document_id is None or await is_shared(connection, self._entry.name, document_id)
         if document_id is not None and not is_kept:
             await self._intake.remove(document_id)
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _now() -> str:

@@ -4,7 +4,8 @@
 
 Values are packed as the caches pack them, from paragraphs of the test data's documents: answers with
 citations, search results, query vectors, short texts. For each, MessagePack's size, its share after an LZ4
-block and after an LZ4 frame, the microseconds of either way, and of the two checksums in question. The smallest size at which a block saves a fifth of a text chose `COMPRESS_FROM_BYTES`. Raw figures go to
+block and after an LZ4 frame, the microseconds of either way, and of the two checksums in question. The
+smallest size at which a block saves a fifth of a text chose `COMPRESS_FROM_BYTES`. Raw figures go to
 benchmarks/results/cache_codec.json.
 """
 

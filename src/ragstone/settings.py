@@ -180,12 +180,29 @@ class AnswerSettings(Section):
 
 
 class CacheSettings(Section):
-    """In-process caches."""
+    """Caches: in the process, and where entries outlive it."""
 
     query_embeddings: int = Field(
         10_000, ge=0, description="Query embeddings kept in memory; 0 turns it off."
     )
     query_embedding_ttl_s: float = Field(86_400.0, gt=0, description="Seconds a query embedding is kept.")
+    disk_max_bytes: int = Field(
+        256 * 2**20, ge=0, description="Size of home/cache.db, used without Redis; 0 turns it off."
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis shared by all processes: redis://, rediss://, redis+sentinel://host:26379/service "
+        "or redis+cluster://host:6379.",
+    )
+    redis_connections: int = Field(
+        50, ge=1, le=10_000, description="Connections to Redis, and calls to it at once; more wait."
+    )
+    redis_timeout_s: float = Field(
+        0.25, gt=0, le=60, description="Time of one call to Redis, the wait for a connection included."
+    )
+    redis_retry_s: float = Field(
+        2.0, gt=0, description="Seconds that Redis is left alone after it failed; then one call tries it."
+    )
 
 
 class TelemetrySettings(Section):

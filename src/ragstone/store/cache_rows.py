@@ -128,14 +128,15 @@ class CacheRows:
             try:
                 return self._on_a_sound_file(work)
             except (sqlite3.Error, OSError) as error:
-                self._let_go()
+                if not _is_passing(error):
+                    self._let_go()
                 raise self._failed(error) from error
 
     def _on_a_sound_file(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
             return work(self._open())
         except sqlite3.DatabaseError as error:
-            if _code(error) in _PASSING:
+            if _is_passing(error):
                 raise
             self._begin_anew(error)
             return work(self._open())
@@ -194,9 +195,11 @@ class CacheRows:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    is_new = not path.exists() or not path.stat().st_size
     connection = sqlite3.connect(path, BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        if is_new:  # else it would wait for the write turn
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA journal_size_limit=4194304")
@@ -287,9 +290,8 @@ def _number(connection: sqlite3.Connection, statement: str) -> int:
     return int(connection.execute(statement).fetchone()[0])
 
 
-def _code(error: sqlite3.DatabaseError) -> int:
-    """SQLite's primary code; -1 for what was not raised by SQLite."""
-    return getattr(error, "sqlite_errorcode", -1) & 0xFF
+def _is_passing(error: Exception) -> bool:
+    return (getattr(error, "sqlite_errorcode", -1) & 0xFF) in _PASSING
 
 
 def _inode(path: Path) -> int | None:

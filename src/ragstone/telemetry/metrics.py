@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import get_args
+from typing import Protocol, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from ragstone.types import JobState
 
@@ -45,6 +45,58 @@ class _QueryEmbeddings:
         family.add_metric(("cache",), hits)
         family.add_metric(("model",), misses)
         yield family
+
+
+class RedisFigures(Protocol):
+    """What the Redis client of this process is doing."""
+
+    @property
+    def busy(self) -> int:
+        """Calls on their way."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a connection."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """Calls that may be on their way at once."""
+        ...
+
+    @property
+    def failures(self) -> int:
+        """Calls that failed since the start."""
+        ...
+
+    @property
+    def is_available(self) -> bool:
+        """Whether it answers."""
+        ...
+
+
+class _Redis:
+    """Reads the client's own counts."""
+
+    def __init__(self, read: Callable[[], RedisFigures]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._read()
+        calls = GaugeMetricFamily(
+            "ragstone_redis_calls", "Calls to Redis on their way, waiting, and the limit.", labels=("state",)
+        )
+        calls.add_metric(("busy",), now.busy)
+        calls.add_metric(("waiting",), now.waiting)
+        calls.add_metric(("limit",), now.limit)
+        yield calls
+        yield CounterMetricFamily(
+            "ragstone_redis_failures", "Calls to Redis that failed.", value=now.failures
+        )
+        yield GaugeMetricFamily(
+            "ragstone_redis_up", "Whether Redis answers; 0 while it is left alone.", value=now.is_available
+        )
 
 
 class Metrics:
@@ -135,6 +187,10 @@ class Metrics:
     def watch_query_embeddings(self, read: Callable[[], tuple[int, int]]) -> None:
         """Expose the cache of query embeddings: `read` gives its hits and misses at each scrape."""
         self.registry.register(_QueryEmbeddings(read))
+
+    def watch_redis(self, read: Callable[[], RedisFigures]) -> None:
+        """Expose the Redis client: `read` gives its figures at each scrape."""
+        self.registry.register(_Redis(read))
 
     def observe_queue(self, counts: Mapping[JobState, int], oldest_s: float) -> None:
         """Set the gauges of the queue."""

@@ -9,7 +9,7 @@ from ragstone.cache.claims import Claims, LocalClaims, RedisClaims
 from ragstone.cache.ports import Tier
 from ragstone.cache.redis_tier import RedisTier
 from ragstone.cache.sqlite_tier import SqliteTier
-from ragstone.net.redis import RedisLimits, open_redis
+from ragstone.net.redis import RedisClient, RedisLimits, open_redis
 from ragstone.settings import CacheSettings
 from ragstone.telemetry.metrics import Metrics
 
@@ -36,11 +36,23 @@ def open_shared_cache(settings: CacheSettings, path: Path, metrics: Metrics | No
         InvalidSetting: `cache.redis_url` is no address of a Redis.
         NotReady: it is one, and the extra `redis` is not installed.
     """
-    if settings.redis_url is not None:
-        limits = RedisLimits(settings.redis_connections, settings.redis_timeout_s, settings.redis_retry_s)
-        redis = open_redis(settings.redis_url.get_secret_value(), limits)
+    redis = open_configured_redis(settings)
+    if redis is not None:
         if metrics is not None:
             metrics.watch_redis(redis.usage)
         return SharedCache(RedisTier(redis), RedisClaims(redis))
     tier = SqliteTier(path, settings.disk_max_bytes) if settings.disk_max_bytes else None
     return SharedCache(tier, LocalClaims())
+
+
+def open_configured_redis(settings: CacheSettings) -> RedisClient | None:
+    """A client for `cache.redis_url`; None when it is not set.
+
+    Raises:
+        InvalidSetting: it is no address of a Redis.
+        NotReady: it is one, and the extra `redis` is not installed.
+    """
+    if settings.redis_url is None:
+        return None
+    limits = RedisLimits(settings.redis_connections, settings.redis_timeout_s, settings.redis_retry_s)
+    return open_redis(settings.redis_url.get_secret_value(), limits)

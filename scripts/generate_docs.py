@@ -11,6 +11,7 @@ from ragstone import errors
 from ragstone.config import describe, load, setting_names
 from ragstone.entrypoints.http.problems import status_of
 from ragstone.errors import RagstoneError
+from ragstone.net.redis import RedisUsage
 from ragstone.settings import Settings
 from ragstone.telemetry.metrics import Metrics
 
@@ -84,6 +85,7 @@ def metrics() -> str:
     declared = Metrics("0")
     declared.watch_query_embeddings(lambda: (0, 0))
     declared.watch_caches(tuple)
+    declared.watch_redis(lambda: RedisUsage(0, 0, 0, 0, is_available=True))
     for family in declared.registry.collect():
         lines.append(f"| `{family.name}` | {family.type} | {family.documentation} |")
     return "\n".join(lines) + "\n"

@@ -25,12 +25,16 @@ case $what in
   test)
     echo "Installing what the tests need ..."
     "$venv/bin/python" -m pip install --quiet -e '.[dev]' || fail "the installation failed; the lines above say why"
-    if ! command -v tesseract >/dev/null; then
+    missing=()
+    command -v tesseract >/dev/null || missing+=(tesseract-ocr)
+    command -v redis-server >/dev/null || missing+=(redis-server)
+    if [ ${#missing[@]} -gt 0 ]; then
       if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        echo "Installing tesseract-ocr ..."
-        apt-get update -qq >/dev/null && apt-get install -y -qq tesseract-ocr >/dev/null || fail "tesseract-ocr could not be installed with apt-get"
+        echo "Installing ${missing[*]} ..."
+        # The tests start servers of their own; the system's is not wanted, and its start may be forbidden.
+        apt-get update -qq >/dev/null && RUNLEVEL=1 apt-get install -y -qq "${missing[@]}" >/dev/null || fail "${missing[*]} could not be installed with apt-get"
       else
-        fail "tesseract is missing; install it (Debian: sudo apt-get install tesseract-ocr) and run this again"
+        fail "missing: ${missing[*]}; install them (Debian: sudo apt-get install ${missing[*]}) and run this again"
       fi
     fi
     ;;

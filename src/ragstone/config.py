@@ -22,7 +22,8 @@ ENV_PREFIX = "RAGSTONE_"
 HOME_ENV = "RAGSTONE_HOME"
 # Read by the build or the tests, not settings of the product.
 RESERVED_ENV = frozenset({"RAGSTONE_HOME", "RAGSTONE_DATA", "RAGSTONE_MODEL_WHEEL", "RAGSTONE_PROFILE"})
-
+_SECRETS = ("api_key", "redis_url")
+"""Endings of settings whose value is never shown."""
 
 _DEFAULTS = Settings()
 
@@ -178,6 +179,6 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
     parts = []
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"][:2])
-        shown = "a hidden value" if name.endswith("api_key") else repr(problem["input"])
+        shown = "a hidden value" if name.endswith(_SECRETS) else repr(problem["input"])
         parts.append(f"{name} (from {origins.get(name, 'default')}) is {shown}: {problem['msg']}.")
     return " ".join(parts)

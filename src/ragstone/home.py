@@ -54,6 +54,11 @@ class Home:
         return self.folder / "clones"
 
     @property
+    def cache(self) -> Path:
+        """Cached entries; may be deleted at any time."""
+        return self.folder / "cache.db"
+
+    @property
     def server_card(self) -> Path:
         """Address and process of the running server."""
         return self.folder / "server.json"

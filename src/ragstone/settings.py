@@ -204,6 +204,23 @@ class CacheSettings(Section):
     rendered_max_bytes: int = Field(
         16 * 2**20, ge=0, description="Responses kept as JSON, in bytes; 0 turns this cache off."
     )
+    disk_max_bytes: int = Field(
+        256 * 2**20, ge=0, description="Size of home/cache.db, used without Redis; 0 turns it off."
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis shared by all processes: redis://, rediss://, redis+sentinel://host:26379/service "
+        "or redis+cluster://host:6379.",
+    )
+    redis_connections: int = Field(
+        50, ge=1, le=10_000, description="Connections to Redis, and calls to it at once; more wait."
+    )
+    redis_timeout_s: float = Field(
+        0.25, gt=0, le=60, description="Time of one call to Redis, the wait for a connection included."
+    )
+    redis_retry_s: float = Field(
+        2.0, gt=0, description="Seconds that Redis is left alone after it failed; then one call tries it."
+    )
 
 
 class TelemetrySettings(Section):

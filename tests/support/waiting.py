@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
+
+import anyio
 
 T = TypeVar("T")
 
@@ -20,3 +22,12 @@ def wait_until(look: Callable[[], T | None], limit_s: float) -> T:
             return found
         threading.Event().wait(PAUSE_S)
     raise TimeoutError(f"nothing happened within {limit_s:g} s")
+
+
+async def until(look: Callable[[], Awaitable[bool]], limit_s: float) -> None:
+    """Until `look` says True, asked over and over on the event loop."""
+    with anyio.fail_after(limit_s):
+        for _ in iter(int, 1):  # without end
+            if await look():
+                return
+            await anyio.sleep(PAUSE_S)

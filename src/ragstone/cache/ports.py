@@ -33,6 +33,12 @@ class TierStatistics:
     is_available: bool
     error: str | None = None
     """Why it is not available, in a sentence."""
+    written_payload_bytes: int = 0
+    """Of the entries that this process handed in, before they were compressed."""
+    written_stored_bytes: int = 0
+    """The same entries as they were stored."""
+    dropped: int = 0
+    """Entries that were not kept: too large, or the queue was full."""
 
 
 class Tier(Protocol):

@@ -15,11 +15,11 @@ from typing import Literal
 from anyio import to_thread
 
 from ragstone.config import Loaded
-from ragstone.errors import RagstoneError
+from ragstone.errors import CacheFailed, RagstoneError
 from ragstone.home import open_home, read_server_url
 
 LEAST_FREE_BYTES = 2**30
-PARTS = ("onnxruntime", "openvino", "tantivy", "xberg", "mcp", "fastapi")
+PARTS = ("onnxruntime", "openvino", "tantivy", "xberg", "mcp", "fastapi", "redis")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ async def examine(loaded: Loaded) -> list[Finding]:
         lambda: _parser_walls(loaded),
         lambda: to_thread.run_sync(_grammars),
         lambda: _generator(loaded),
+        lambda: _cache(loaded),
     )
     findings: list[Finding] = []
     for look in looks:
@@ -166,6 +167,26 @@ async def _generator(loaded: Loaded) -> list[Finding]:
             "generator", "failed", f"{configured.base_url} {reached}; start it or mend generator.base_url."
         )
     ]
+
+
+async def _cache(loaded: Loaded) -> list[Finding]:
+    from ragstone.cache.shared import open_configured_redis
+
+    configured = loaded.settings.cache
+    try:
+        redis = open_configured_redis(configured)
+        if redis is None:
+            file = f"memory and a file of at most {configured.disk_max_bytes / 2**20:,.0f} MiB"
+            return [Finding("cache", "ok", file if configured.disk_max_bytes else "memory")]
+        try:
+            keys, size_bytes = await redis.size()
+        finally:
+            await redis.aclose()
+    except CacheFailed as error:
+        return [Finding("cache", "failed", f"{error.message} Start it or mend cache.redis_url.")]
+    except RagstoneError as error:
+        return [Finding("cache", "failed", error.message)]
+    return [Finding("cache", "ok", f"Redis at {redis.place}: {keys:,} keys, {size_bytes / 2**20:.1f} MiB")]
 
 
 def _version(name: str) -> str | None:

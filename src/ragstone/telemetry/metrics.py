@@ -136,6 +136,58 @@ class _Caches:
         yield from (lookups, sets, errors, saved, tokens, entries, size)
 
 
+class RedisFigures(Protocol):
+    """What the Redis client of this process is doing."""
+
+    @property
+    def busy(self) -> int:
+        """Calls on their way."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for a connection."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """Calls that may be on their way at once."""
+        ...
+
+    @property
+    def failures(self) -> int:
+        """Calls that failed since the start."""
+        ...
+
+    @property
+    def is_available(self) -> bool:
+        """Whether it answers."""
+        ...
+
+
+class _Redis:
+    """Reads the client's own counts."""
+
+    def __init__(self, read: Callable[[], RedisFigures]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._read()
+        calls = GaugeMetricFamily(
+            "ragstone_redis_calls", "Calls to Redis on their way, waiting, and the limit.", labels=("state",)
+        )
+        calls.add_metric(("busy",), now.busy)
+        calls.add_metric(("waiting",), now.waiting)
+        calls.add_metric(("limit",), now.limit)
+        yield calls
+        yield CounterMetricFamily(
+            "ragstone_redis_failures", "Calls to Redis that failed.", value=now.failures
+        )
+        yield GaugeMetricFamily(
+            "ragstone_redis_up", "Whether Redis answers; 0 while it is left alone.", value=now.is_available
+        )
+
+
 class Metrics:
     """The metrics of one engine, in a registry of its own."""
 
@@ -231,6 +283,10 @@ class Metrics:
     def watch_caches(self, read: Callable[[], Iterable[CacheFigures]]) -> None:
         """Expose the caches: `read` gives the figures of each at each scrape."""
         self.registry.register(_Caches(read))
+
+    def watch_redis(self, read: Callable[[], RedisFigures]) -> None:
+        """Expose the Redis client: `read` gives its figures at each scrape."""
+        self.registry.register(_Redis(read))
 
     def observe_queue(self, counts: Mapping[JobState, int], oldest_s: float) -> None:
         """Set the gauges of the queue."""

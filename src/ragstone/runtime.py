@@ -17,6 +17,7 @@ from ragstone.answer.evidence import Evidence
 from ragstone.answer.pipeline import AnswerPipeline
 from ragstone.answer.recipes import Recipes
 from ragstone.cache.cache import Cache, limits_of
+from ragstone.cache.shared import SharedCache, open_shared_cache
 from ragstone.config import Loaded
 from ragstone.errors import InvalidSetting, NotReady
 from ragstone.home import Home, open_home
@@ -118,7 +119,7 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
         parser = build_parser(_parsing_limits(settings))
         stack.push_async_callback(parser.aclose)
         metrics = Metrics(version("ragstone"))
-        cache = _open_cache(stack, settings, metrics)
+        cache = _open_cache(stack, settings, home, metrics)
         embedder = _remembering(await opening, cache, metrics)
         blobs = Blobs(home.blobs)
         writer = Writer(database, follower)
@@ -139,11 +140,11 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
             jobs=jobs,
             worker=worker,
             sources=sources,
-            search=SearchService(search, settings.search, metrics),
-            answers=AnswerService(answers, settings.answer, metrics),
+            search=SearchService(search, settings.search, metrics, cache),
+            answers=AnswerService(answers, settings.answer, metrics, cache),
             caches=CacheService(cache, follower),
             checker=Checker(database, follower, writer, embedder, blobs),
-            health=Health(database, follower, embedder, generator),
+            health=Health(database, follower, embedder, generator, cache),
             metrics=metrics,
             embedder=embedder,
             follower=follower,
@@ -188,8 +189,10 @@ async def _close_opened(opening: asyncio.Task[Embedder]) -> None:
         await opening.result().aclose()
 
 
-def _open_cache(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Cache:
-    cache = Cache(limits_of(settings.cache))
+def _open_cache(stack: AsyncExitStack, settings: Settings, home: Home, metrics: Metrics) -> Cache:
+    configured = settings.cache
+    shared = open_shared_cache(configured, home.cache, metrics) if configured.enabled else SharedCache()
+    cache = Cache(limits_of(configured), shared.tier, shared.claims)
     stack.push_async_callback(cache.aclose)
     metrics.watch_caches(cache.statistics)
     return cache

@@ -14,6 +14,7 @@ from uuid6 import uuid7
 from ragstone.answer.events import AnswerEvent, Finished, Started
 from ragstone.answer.record import ANSWER, AnswerRecord, tokens_of
 from ragstone.cache.cache import Cost
+from ragstone.cache.claims import LocalClaim
 from ragstone.cache.keys import AnswerKey, key_of, rendered_key
 from ragstone.cache.rendered import RENDERED
 from ragstone.cache.single_flight import Flights
@@ -113,6 +114,34 @@ class CachingAnswers:
                     yield _own(event, answer_id, timer) if is_shared else event
 
     async def _make(
+        self,
+        request: AnswerRequest,
+        standing: Standing,
+        key: str,
+        deadline: Deadline,
+        timer: StageTimer,
+    ) -> AsyncGenerator[AnswerEvent, None]:
+        """The events of the answer, made here unless another process is making it and ends in time."""
+        claim = await self._cache.claims.claim(key)
+        while claim is None:
+            with timer.stage("wait"):
+                is_free = await self._cache.claims.wait(key, deadline)
+            found = await self._cache.get(ANSWER, key)
+            if found is not None:
+                async for event in _replayed(found, timer):
+                    yield event
+                return
+            claim = await self._cache.claims.claim(key) if is_free else LocalClaim()
+        try:
+            async with aclosing(self._made(request, standing, key, deadline, timer)) as events:
+                async for event in events:
+                    yield event
+            # Whoever waits for the claim looks there next.
+            await self._cache.written()
+        finally:
+            await claim.release()
+
+    async def _made(
         self,
         request: AnswerRequest,
         standing: Standing,

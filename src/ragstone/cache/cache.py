@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import msgspec
 import structlog
 
+from ragstone.cache.claims import Claims, LocalClaims
 from ragstone.cache.memory import MemoryTier
 from ragstone.cache.ports import CacheName, Entry, Tier, TierStatistics
 from ragstone.errors import CacheFailed
@@ -98,22 +99,40 @@ class Cache:
     """All caches of one engine over a memory tier each and one shared tier behind.
 
     Nothing here raises for the cache's sake: what cannot be read is a miss, what cannot be kept is not kept.
+    `claims` says who of the processes that share the tier makes a value.
     """
 
     def __init__(
         self,
         limits: Mapping[CacheName, Limits],
         tier: Tier | None = None,
+        claims: Claims | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self.claims: Claims = claims or LocalClaims()
         self._limits = limits
         self._tier = tier
+        self._tier_error: str | None = None
         self._clock = clock
         self._memory = {
             name: MemoryTier(limit.max_bytes, clock) for name, limit in limits.items() if limit.max_bytes
         }
         self._counts = {name: CacheStatistics(name) for name in limits}
         self._writing: set[asyncio.Task[None]] = set()
+
+    @property
+    def tier_name(self) -> str | None:
+        """The tier behind: `sqlite`, `redis`, or None."""
+        return None if self._tier is None else self._tier.name
+
+    @property
+    def tier_error(self) -> str | None:
+        """Why the tier behind did not do what it was asked last; None when it did, or when there is none."""
+        return self._tier_error
+
+    def degraded(self) -> tuple[str, ...]:
+        """What a response says while the tier behind does not answer, such as `cache:redis`."""
+        return () if self._tier is None or self._tier_error is None else (f"cache:{self._tier.name}",)
 
     def is_on(self, name: CacheName) -> bool:
         """Whether this cache keeps anything."""
@@ -188,10 +207,15 @@ class Cache:
         Raises:
             CacheFailed: the tier behind does not answer; memory is cleared then.
         """
-        await self._written()
+        await self.written()
         gone = sum(memory.clear(pattern, collection) for memory in self._memory.values())
         behind = 0 if self._tier is None else await self._tier.clear(pattern, collection)
         return max(gone, behind)
+
+    async def written(self) -> None:
+        """Return when the tier behind has taken what was kept so far, or has failed to."""
+        if self._writing:
+            await asyncio.wait(set(self._writing))
 
     def statistics(self) -> list[CacheStatistics]:
         """Figures of each cache, by name."""
@@ -203,7 +227,7 @@ class Cache:
 
     async def aclose(self) -> None:
         """Let the tier behind write what waits, and close it."""
-        await self._written()
+        await self.written()
         if self._tier is not None:
             await self._tier.aclose()
 
@@ -245,10 +269,12 @@ class Cache:
 
     async def _behind(self, tier: Tier, name: CacheName, keys: Sequence[str]) -> list[bytes | None]:
         try:
-            return await tier.get_many(keys)
+            found = await tier.get_many(keys)
         except CacheFailed as error:
             self._failed(name, error)
             return [None] * len(keys)
+        self._tier_error = None
+        return found
 
     async def _write(self, tier: Tier, name: CacheName, entry: Entry) -> None:
         try:
@@ -256,12 +282,9 @@ class Cache:
         except CacheFailed as error:
             self._failed(name, error)
 
-    async def _written(self) -> None:
-        if self._writing:
-            await asyncio.wait(set(self._writing))
-
     def _failed(self, name: CacheName, error: CacheFailed) -> None:
         self._counts[name].errors += 1
+        self._tier_error = error.message
         log.debug("cache_tier_failed", cache=name, error=error.message)
 
 

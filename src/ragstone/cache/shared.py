@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ragstone.cache.claims import Claims, LocalClaims, RedisClaims
@@ -18,8 +18,8 @@ from ragstone.telemetry.metrics import Metrics
 class SharedCache:
     """Where entries outlive the process, and who makes which; both over the same connections."""
 
-    tier: Tier | None
-    claims: Claims
+    tier: Tier | None = None
+    claims: Claims = field(default_factory=LocalClaims)
 
     async def aclose(self) -> None:
         """Write what waits, close connections."""

@@ -133,6 +133,9 @@ def caches(report: CachesReport) -> Wire:
             "error": tier.error,
             "entries": tier.entries,
             "size_bytes": tier.size_bytes,
+            "written_payload_bytes": tier.written_payload_bytes,
+            "written_stored_bytes": tier.written_stored_bytes,
+            "dropped": tier.dropped,
         },
     }
 

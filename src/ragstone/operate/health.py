@@ -13,6 +13,7 @@ from ragstone.errors import RagstoneError
 from ragstone.models.unavailable import UnavailableEmbedder
 
 if TYPE_CHECKING:
+    from ragstone.cache.cache import Cache
     from ragstone.index.follower import IndexFollower
     from ragstone.models.ports import Embedder, Generator
     from ragstone.store.database import Database
@@ -45,12 +46,18 @@ class Health:
     """Looks at the parts of this process."""
 
     def __init__(
-        self, database: Database, follower: IndexFollower, embedder: Embedder, generator: Generator | None
+        self,
+        database: Database,
+        follower: IndexFollower,
+        embedder: Embedder,
+        generator: Generator | None,
+        cache: Cache,
     ) -> None:
         self._database = database
         self._follower = follower
         self._embedder = embedder
         self._generator = generator
+        self._cache = cache
 
     async def report(self) -> HealthReport:
         """How everything is, within about `LIMIT_S`."""
@@ -59,6 +66,7 @@ class Health:
             "indexes": self._indexes,
             "embedder": self._embedding,
             "generator": self._generation,
+            "cache": self._caching,
         }
         found: dict[str, ComponentHealth] = {}
 
@@ -94,6 +102,11 @@ class Health:
 
     async def _generation(self) -> tuple[Status, str]:
         return "ok", "none: answers are extractive" if self._generator is None else self._generator.model
+
+    async def _caching(self) -> tuple[Status, str]:
+        if self._cache.tier_error is not None:
+            return "degraded", f"{self._cache.tier_error} Answers are made anew meanwhile."
+        return "ok", f"memory, then {self._cache.tier_name}" if self._cache.tier_name else "memory"
 
 
 async def _within_limit(look: Callable[[], Awaitable[tuple[Status, str]]]) -> tuple[Status, str]:

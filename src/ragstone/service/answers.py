@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ragstone.answer.cached import CachingAnswers
@@ -15,6 +16,7 @@ from ragstone.settings import AnswerSettings
 from ragstone.telemetry.stages import StageTimer
 
 if TYPE_CHECKING:
+    from ragstone.cache.cache import Cache
     from ragstone.telemetry.metrics import Metrics
     from ragstone.types import Answer, AnswerRequest
 
@@ -24,10 +26,13 @@ MADE_ANEW = ("off", "miss")
 class AnswerService:
     """Answers questions with citations."""
 
-    def __init__(self, pipeline: CachingAnswers, settings: AnswerSettings, metrics: Metrics) -> None:
+    def __init__(
+        self, pipeline: CachingAnswers, settings: AnswerSettings, metrics: Metrics, cache: Cache
+    ) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._metrics = metrics
+        self._cache = cache
 
     async def stream(
         self, request: AnswerRequest, deadline: Deadline | None = None
@@ -43,7 +48,7 @@ class AnswerService:
         async with contextlib.aclosing(self._pipeline.run(request, limit, timer)) as events:
             async for event in events:
                 if isinstance(event, Finished):
-                    self._count(event.answer)
+                    event = replace(event, answer=self._noted(event.answer, request))
                 yield event
 
     async def ask(self, request: AnswerRequest, deadline: Deadline | None = None) -> Answer:
@@ -77,6 +82,13 @@ class AnswerService:
     async def keep_rendered(self, request: AnswerRequest, form: str, answer: Answer, body: bytes) -> None:
         """Keep a response for the next equal request."""
         await self._pipeline.keep_rendered(request, form, answer, body)
+
+    def _noted(self, answer: Answer, request: AnswerRequest) -> Answer:
+        """The answer, counted, with what of the caches was missing while it was made."""
+        missing = self._cache.degraded() if request.search.use_cache else ()
+        shown = replace(answer, degraded=(*answer.degraded, *missing)) if missing else answer
+        self._count(shown)
+        return shown
 
     def _count(self, answer: Answer) -> None:
         self._metrics.corpus_version.set(answer.corpus_version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ragstone.cache.rendered import Rendered
@@ -11,6 +12,7 @@ from ragstone.settings import SearchSettings
 from ragstone.telemetry.stages import StageTimer
 
 if TYPE_CHECKING:
+    from ragstone.cache.cache import Cache
     from ragstone.telemetry.metrics import Metrics
     from ragstone.types import SearchRequest, SearchResult
 
@@ -18,10 +20,13 @@ if TYPE_CHECKING:
 class SearchService:
     """Answers search requests."""
 
-    def __init__(self, pipeline: CachingSearch, settings: SearchSettings, metrics: Metrics) -> None:
+    def __init__(
+        self, pipeline: CachingSearch, settings: SearchSettings, metrics: Metrics, cache: Cache
+    ) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._metrics = metrics
+        self._cache = cache
 
     async def search(self, request: SearchRequest, deadline: Deadline | None = None) -> SearchResult:
         """Search; without a deadline `search.timeout_s` holds.
@@ -34,6 +39,8 @@ class SearchService:
         timer = StageTimer("search", self._metrics.observe_stage)
         limit = deadline or Deadline.after(self._settings.timeout_s)
         result = await self._pipeline.run(request, limit, timer)
+        if request.use_cache and (missing := self._cache.degraded()):
+            result = replace(result, degraded=(*result.degraded, *missing))
         self._metrics.corpus_version.set(result.corpus_version)
         for part in result.degraded:
             self._metrics.degraded.labels(part).inc()

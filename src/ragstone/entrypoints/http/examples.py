@@ -200,5 +200,14 @@ CACHES: Final[dict[str, object]] = {
             "mean_lookup_us": 31.2,
         }
     ],
-    "tier": {"name": "sqlite", "is_available": True, "error": None, "entries": 212, "size_bytes": 1048576},
+    "tier": {
+        "name": "sqlite",
+        "is_available": True,
+        "error": None,
+        "entries": 212,
+        "size_bytes": 1048576,
+        "written_payload_bytes": 2310144,
+        "written_stored_bytes": 1003520,
+        "dropped": 0,
+    },
 }

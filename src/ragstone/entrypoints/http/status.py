@@ -8,7 +8,7 @@ from importlib.metadata import version
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from ragstone.entrypoints import wire
+from ragstone.entrypoints import wire, wire_work
 from ragstone.entrypoints.http.context import EngineOf, respond
 from ragstone.errors import NotFound
 
@@ -28,6 +28,15 @@ async def health(engine: EngineOf) -> Response:
     report = await engine.health.report()
     status = HTTPStatus.SERVICE_UNAVAILABLE if report.status == "failed" else HTTPStatus.OK
     return respond(wire.health(report), status)
+
+
+@router.get("/health/detailed", summary="Health in detail")
+async def detailed_health(engine: EngineOf) -> Response:
+    """How every dependency is, the figures of the caches and of the tier behind them, and the version."""
+    report, caches = await engine.health.report(), await engine.caches.statistics()
+    status = HTTPStatus.SERVICE_UNAVAILABLE if report.status == "failed" else HTTPStatus.OK
+    details = {"version": version("ragstone"), **wire.health(report), **wire_work.caches(caches)}
+    return respond(details, status)
 
 
 @router.get("/health/live", summary="Liveness")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -183,3 +184,31 @@ async def test_callers_at_once(tier: Tier) -> None:
             group.start_soon(keep_and_read, one)
 
     assert found == {one.key: one.payload for one in entries}
+
+
+async def test_callers_that_leave_harm_nobody(tier: Tier) -> None:
+    """Calls cancelled at any point of their way: the others, then and later, get their own entries."""
+    entries = [entry(number) for number in range(300)]
+    await tier.set_many(entries)
+    await tier.clear("nothing:*")  # whatever waited is written
+    wrong: list[str] = []
+
+    async def read(one: Entry) -> None:
+        if await tier.get_many([one.key]) != [one.payload]:
+            wrong.append(one.key)
+
+    async def leave(one: Entry, steps: int) -> None:
+        task = asyncio.create_task(read(one))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+
+    async with anyio.create_task_group() as group:
+        for number, one in enumerate(entries):
+            group.start_soon(leave, one, number % 30)
+            group.start_soon(read, one)
+    for one in entries:
+        await read(one)
+
+    assert wrong == []

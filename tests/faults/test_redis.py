@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -24,6 +25,7 @@ from tests.support.redis import (
     running_cluster,
     running_redis,
     running_sentinel,
+    write_certificate,
 )
 from tests.support.waiting import until
 
@@ -31,6 +33,7 @@ pytestmark = pytest.mark.anyio
 
 # Half a second is long on a busy machine, too; a call that never ends runs into HANG_S.
 LIMITS = RedisLimits(connections=8, timeout_s=0.5, retry_s=0.2)
+PATIENT = RedisLimits(timeout_s=5.0)
 HANG_S = 10.0
 BACK_S = 60.0
 
@@ -230,6 +233,31 @@ async def test_passwords(tmp_path: Path) -> None:
 
         assert f"127.0.0.1:{server.port}" in message
         assert "wr0ng" not in message
+
+
+async def test_a_certificate_is_checked(tmp_path: Path) -> None:
+    """Over TLS with the authority that vouches for it; without it nothing is sent."""
+    port = free_port()
+    with running_redis(tmp_path, *write_certificate(tmp_path), "--tls-port", str(port)):
+        url = f"rediss://127.0.0.1:{port}"
+        async with opened(f"{url}?ca_file={tmp_path / 'cert.pem'}", PATIENT) as tier:
+            assert await works(tier)
+        async with opened(url, PATIENT) as tier:
+            assert "CERTIFICATE_VERIFY_FAILED" in await failure(tier)
+
+
+async def test_a_busy_event_loop_is_not_held_against_redis(tmp_path: Path) -> None:
+    """A limit that strikes far too late tells of this process: Redis is asked again at once."""
+    ticks = itertools.count(step=100)
+    with running_redis(tmp_path) as server:
+        tier = RedisTier(open_redis(server.url, LIMITS, clock=lambda: float(next(ticks))))
+        server.signal(signal.SIGSTOP)
+
+        told = [await failure(tier), await failure(tier)]
+
+        server.signal(signal.SIGCONT)
+        assert all("no answer within" in one for one in told)
+        await tier.aclose()
 
 
 async def test_failover_by_a_sentinel(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 import structlog
 
+from ragstone.deadline import Clock
 from ragstone.errors import CacheFailed, NotReady
 from ragstone.net.redis_url import RedisAddress, read_redis_url
 
@@ -67,7 +68,7 @@ class RedisClient:
         address: RedisAddress,
         limits: RedisLimits,
         clients: tuple[Client, *tuple[Redis, ...]],
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock = time.monotonic,
     ) -> None:
         self.place = address.place
         self.error: str | None = None
@@ -233,7 +234,7 @@ class RedisClient:
         return await self._call(lambda: server.execute_command(*words))
 
 
-def open_redis(url: str, limits: RedisLimits) -> RedisClient:
+def open_redis(url: str, limits: RedisLimits, clock: Clock = time.monotonic) -> RedisClient:
     """A client for the Redis at the URL.
 
     Raises:
@@ -247,7 +248,7 @@ def open_redis(url: str, limits: RedisLimits) -> RedisClient:
         raise NotReady(
             "cache.redis_url is set, but the Redis client is not installed: pip install 'ragstone[redis]'."
         ) from error
-    return RedisClient(address, limits, _build(address, limits))
+    return RedisClient(address, limits, _build(address, limits), clock)
 
 
 def _build(address: RedisAddress, limits: RedisLimits) -> tuple[Client, *tuple[Redis, ...]]:

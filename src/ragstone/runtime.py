@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 from anyio import to_thread
 
+from ragstone.analytics.tracker import QueryTracker
 from ragstone.answer.pipeline import AnswerPipeline
 from ragstone.config import Loaded
 from ragstone.errors import InvalidSetting, NotReady
@@ -40,6 +41,8 @@ from ragstone.net.fetch import Fetcher, FetchLimits
 from ragstone.net.guard import AddressGuard, FetchRules, SystemResolver
 from ragstone.operate.check import Checker
 from ragstone.operate.health import Health
+from ragstone.operate.load import Load
+from ragstone.operate.warm import Warmer, WarmingParts
 from ragstone.search.pipeline import SearchPipeline
 from ragstone.service.answers import AnswerService
 from ragstone.service.chunks import ChunkService
@@ -47,6 +50,8 @@ from ragstone.service.collections import CollectionService
 from ragstone.service.documents import DocumentService
 from ragstone.service.intake import JobIntake
 from ragstone.service.jobs import JobService
+from ragstone.service.queries import QueryService, Repeater
+from ragstone.service.recording import Recorder
 from ragstone.service.search import SearchService
 from ragstone.service.sources import SourceParts, SourceService
 from ragstone.settings import Settings
@@ -78,6 +83,8 @@ class Engine:
     sources: SourceService
     search: SearchService
     answers: AnswerService
+    queries: QueryService
+    warmer: Warmer
     checker: Checker
     health: Health
     metrics: Metrics
@@ -118,7 +125,8 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
         if isinstance(embedder, CachingEmbedder):
             metrics.watch_query_embeddings(embedder.lookups)
         ingest = IngestPipeline(database, writer, parser, embedder, blobs, settings.ingest)
-        longest = settings.limits.query_max_chars
+        longest, load = settings.limits.query_max_chars, Load()
+        recorder = Recorder(tracker := _open_tracker(stack, database, settings, metrics), load, longest)
         search = SearchPipeline(database, follower, embedder, settings.search, longest)
         answer = AnswerPipeline(database, search, embedder, generator, settings.answer, settings.generator)
         documents = DocumentService(database, writer, ingest, metrics)
@@ -127,6 +135,11 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
         incoming, worker = _open_worker(stack, settings, home, parts)
         jobs = JobService(parts, worker, JobQueue(parts, incoming, settings.ingest), follower)
         sources = _build_sources(stack, settings, home, parts, JobIntake(documents, jobs, worker))
+        searching = SearchService(search, settings.search, metrics, recorder)
+        answering = AnswerService(answer, settings.answer, metrics, recorder)
+        answers_too = generator is None or settings.cache.warm_answers
+        repeater = Repeater(searching, answering, answers_too=answers_too)
+        warmer = _open_warmer(stack, WarmingParts(database, repeater, load, worker, metrics), settings)
         engine = Engine(
             settings=settings,
             home=home,
@@ -136,8 +149,10 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
             jobs=jobs,
             worker=worker,
             sources=sources,
-            search=SearchService(search, settings.search, metrics),
-            answers=AnswerService(answer, settings.answer, metrics),
+            search=searching,
+            answers=answering,
+            queries=QueryService(database, tracker, settings),
+            warmer=warmer,
             checker=Checker(database, follower, writer, embedder, blobs),
             health=Health(database, follower, embedder, generator),
             metrics=metrics,
@@ -159,6 +174,21 @@ async def _tidy(engine: Engine, incoming: Incoming) -> None:
     """Remove files that a killed process left half way."""
     await engine.checker.drop_orphaned_originals()
     await to_thread.run_sync(incoming.remove_abandoned)
+
+
+def _open_tracker(
+    stack: AsyncExitStack, database: Database, settings: Settings, metrics: Metrics
+) -> QueryTracker:
+    tracker = QueryTracker(database, settings.cache, metrics)
+    stack.push_async_callback(tracker.aclose)
+    tracker.start()
+    return tracker
+
+
+def _open_warmer(stack: AsyncExitStack, parts: WarmingParts, settings: Settings) -> Warmer:
+    warmer = Warmer(parts, settings.cache)
+    stack.push_async_callback(warmer.aclose)
+    return warmer
 
 
 async def _open_embedder(settings: Settings, given: Embedder | None) -> Embedder:

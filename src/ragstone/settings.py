@@ -180,12 +180,30 @@ class AnswerSettings(Section):
 
 
 class CacheSettings(Section):
-    """In-process caches."""
+    """Caches, the questions they are warmed with, and when."""
 
     query_embeddings: int = Field(
         10_000, ge=0, description="Query embeddings kept in memory; 0 turns it off."
     )
     query_embedding_ttl_s: float = Field(86_400.0, gt=0, description="Seconds a query embedding is kept.")
+    tracked_queries: int = Field(
+        1_000_000,
+        ge=0,
+        le=4_000_000,
+        description="Different questions counted for each tenant and audience; 0 tracks none.",
+    )
+    query_days: int = Field(30, ge=1, le=90, description="Days for which questions are counted by day, too.")
+    warm_top: int = Field(100, ge=1, le=1000, description="Most asked questions that a warming asks again.")
+    warm_at_start: bool = Field(False, description="Warm the caches in the background when a server starts.")
+    warm_every_s: float = Field(0.0, ge=0, description="Seconds between two warmings; 0 does without.")
+    warm_after_change_s: float = Field(
+        0.0,
+        ge=0,
+        description="Warm when the corpus has been at rest for so long after a change; 0 never does.",
+    )
+    warm_answers: bool = Field(
+        False, description="Warm answers of a generator, too, which costs tokens; else only their searches."
+    )
 
 
 class TelemetrySettings(Section):

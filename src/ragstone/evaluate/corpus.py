@@ -64,7 +64,7 @@ class Filled:
 async def open_temporary_engine(settings: Settings) -> AsyncIterator[Engine]:
     """An engine on an empty home that is removed at the end; answers are extractive."""
     changed = {
-        "cache": settings.cache.model_copy(update={"query_embeddings": CACHED_QUERIES}),
+        "cache": settings.cache.model_copy(update={"query_embeddings": CACHED_QUERIES, "tracked_queries": 0}),
         "generator": settings.generator.model_copy(update={"base_url": None}),
     }
     folder = await to_thread.run_sync(partial(tempfile.TemporaryDirectory, prefix="ragstone-evaluate-"))

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
+from ragstone.analytics.asking import Asking
 from ragstone.answer.events import AnswerEvent, Failed, Finished
 from ragstone.answer.pipeline import AnswerPipeline
 from ragstone.deadline import Deadline
@@ -14,6 +15,7 @@ from ragstone.settings import AnswerSettings
 from ragstone.telemetry.stages import StageTimer
 
 if TYPE_CHECKING:
+    from ragstone.service.recording import Recorder
     from ragstone.telemetry.metrics import Metrics
     from ragstone.types import Answer, AnswerRequest
 
@@ -21,15 +23,18 @@ if TYPE_CHECKING:
 class AnswerService:
     """Answers questions with citations."""
 
-    def __init__(self, pipeline: AnswerPipeline, settings: AnswerSettings, metrics: Metrics) -> None:
+    def __init__(
+        self, pipeline: AnswerPipeline, settings: AnswerSettings, metrics: Metrics, recorder: Recorder
+    ) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._metrics = metrics
+        self._recorder = recorder
 
     async def stream(
-        self, request: AnswerRequest, deadline: Deadline | None = None
+        self, request: AnswerRequest, deadline: Deadline | None = None, *, is_tracked: bool = True
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """The events of one answer; close the generator to stop the work.
+        """The events of one answer; close the generator to stop the work. It is counted when it is whole.
 
         Raises:
             InvalidRequest: the question is empty or too long.
@@ -37,13 +42,19 @@ class AnswerService:
         """
         timer = StageTimer("answer", self._metrics.observe_stage)
         limit = deadline or Deadline.after(self._settings.timeout_s)
-        async with contextlib.aclosing(self._pipeline.run(request, limit, timer)) as events:
-            async for event in events:
-                if isinstance(event, Finished):
-                    self._count(event.answer)
-                yield event
+        with self._recorder.answering(is_tracked=is_tracked):
+            async with contextlib.aclosing(self._pipeline.run(request, limit, timer)) as events:
+                async for event in events:
+                    if isinstance(event, Finished):
+                        self._count(event.answer)
+                        if is_tracked:
+                            asking = Asking("ask", request.search, request.temperature)
+                            self._recorder.record(asking, len(event.answer.hits))
+                    yield event
 
-    async def ask(self, request: AnswerRequest, deadline: Deadline | None = None) -> Answer:
+    async def ask(
+        self, request: AnswerRequest, deadline: Deadline | None = None, *, is_tracked: bool = True
+    ) -> Answer:
         """The whole answer.
 
         Raises:
@@ -51,7 +62,7 @@ class AnswerService:
             NotFound: a named collection does not exist.
             DependencyFailed: the answer could not be made.
         """
-        async with contextlib.aclosing(self.stream(request, deadline)) as events:
+        async with contextlib.aclosing(self.stream(request, deadline, is_tracked=is_tracked)) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     return event.answer

@@ -10,12 +10,14 @@ import typer
 
 from ragstone.entrypoints.cli import (
     add,
+    cache,
     chunks,
     collections,
     documents,
     evaluate,
     jobs,
     operate,
+    queries,
     questions,
     serve,
     sources,
@@ -52,6 +54,8 @@ app.add_typer(chunks.app, name="chunks")
 app.add_typer(collections.app, name="collections")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(sources.app, name="sources")
+app.add_typer(queries.app, name="queries")
+app.add_typer(cache.app, name="cache")
 app.command(name="serve")(serve.serve)
 app.command(name="worker")(jobs.worker)
 app.command(name="mcp")(serve.mcp)

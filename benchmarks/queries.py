@@ -2,9 +2,9 @@
 
     python benchmarks/queries.py [--quick] [--questions N]
 
-Questions are made of a vocabulary by Zipf's law behind common beginnings, and asked by Zipf's law, over 30 days.
-They are stored through the tracker, as requests are, with a clock that is set back. Reads are timed inside the
-process, through the service, one after the other. Raw figures go to benchmarks/results/queries.json.
+Questions are made of a vocabulary by Zipf's law behind common beginnings, and asked by Zipf's law, over 30
+days. They are stored through the tracker, as requests are, with a clock that is set back. Reads are timed in
+the process, through the service, one after the other. Raw figures go to benchmarks/results/queries.json.
 """
 
 from __future__ import annotations

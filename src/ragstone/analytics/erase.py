@@ -6,14 +6,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragstone.analytics.tracker import QueryTracker, forget, present_ms
+from ragstone.analytics.tracker import QueryTracker, empty_closed, forget, present_ms
 from ragstone.analytics.words import digest_of
 from ragstone.cancellation import run_to_end
 from ragstone.store.queries import (
     WHOLE_TENANT,
     close_scopes,
-    closed_scopes,
-    empty_scope,
     note_erasure,
     questions_like,
 )
@@ -58,17 +56,6 @@ async def erase_one(database: Database, tracker: QueryTracker, tenant_id: Tenant
         rows = await questions_like(connection, tenant_id, digest)
         count = sum([await forget(connection, scope_id, [row]) for scope_id, row in rows.items()])
     return Erased(count, await _empty_log(database))
-
-
-async def empty_closed(database: Database) -> None:
-    """Remove the rows of erased scopes; what a killed process left of them, too."""
-    async with database.read() as connection:
-        scopes = await closed_scopes(connection)
-    for scope_id in scopes:
-        has_more = True
-        while has_more:
-            async with database.write() as connection:
-                has_more = await empty_scope(connection, scope_id)
 
 
 async def _empty_log(database: Database) -> bool:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragstone.analytics.words import digest_of, fold, looked_for_terms, words_of
-from ragstone.store.query_reads import TrackedQuery, holders_of_terms, named_queries, word_counts
+from ragstone.analytics.words import distinct_words, fold, looked_for_terms, words_of
+from ragstone.store.query_reads import TrackedQuery, holders_of_terms, word_counts
 
 if TYPE_CHECKING:
     from ragstone.store.database import Database
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 HOLDERS = 100
 """Questions read for each term, the newest ones."""
-COMPARED = 60
+COMPARED = 40
 LEAST_SIMILARITY = 0.3
 
 
@@ -45,16 +44,12 @@ async def similar_to(
         terms = looked_for_terms([word for word in words if word in counts], counts)
         if not terms:
             return []
-        holders = await holders_of_terms(connection, principal, terms, HOLDERS)
-        votes = Counter(query_id for found in holders.values() for query_id in found)
-        ids = [query_id for query_id, _ in votes.most_common(COMPARED)]
-        candidates = await named_queries(connection, principal, ids)
-    weights = {word: weight_of(counts.get(word, 0), tracked) for word in words}
-    itself = digest_of(question)
+        candidates = await holders_of_terms(connection, principal, terms, each=HOLDERS, limit=COMPARED)
+    weights = {word: weight_of(counts.get(number, 0), tracked) for number, word in words.items()}
     ranked = [
-        SimilarQuery(one, similarity(weights, words_of(one.folded)))
+        SimilarQuery(one, similarity(weights, distinct_words(one.folded)))
         for one in candidates
-        if digest_of(one.question) != itself
+        if one.question != question
     ]
     ranked.sort(key=lambda found: (-found.similarity, -found.query.count, found.query.id))
     return [found for found in ranked if found.similarity >= LEAST_SIMILARITY][:limit]
@@ -65,7 +60,7 @@ def weight_of(count: int, tracked: int) -> float:
     return math.log1p(tracked / (1 + count))
 
 
-def similarity(weights: Mapping[int, float], words: Collection[int]) -> float:
+def similarity(weights: Mapping[str, float], words: Collection[str]) -> float:
     """The weight of the shared words by that of all words of both, 0 to 1 (pure).
 
     A word of the other question only weighs as ours do on average.

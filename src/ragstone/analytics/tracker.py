@@ -23,9 +23,11 @@ from ragstone.store.queries import (
     QueryId,
     ScopeId,
     Tally,
+    closed_scopes,
     count_questions,
     count_words,
     drop_erasures,
+    empty_scope,
     erasures,
     forget_questions,
     least_wanted,
@@ -199,6 +201,8 @@ class QueryTracker:
         """What is left of the tallies after erasures that other processes may have made meanwhile."""
         erased = await erasures(connection, principal.tenant_id)
         oldest = self._clock_ms() - OLDEST_MS
+        if any(at_ms < oldest for at_ms in erased.values()):
+            await drop_erasures(connection, oldest)
         left = []
         for tally in tallies:
             until = max(oldest, erased.get(WHOLE_TENANT, 0), erased.get(tally.digest, 0))
@@ -221,13 +225,13 @@ class QueryTracker:
         self._metrics.queries_tracked.labels("evicted").inc(len(ids))
 
     async def _keep_days(self) -> None:
-        """Once a day, in each process: forget days that are too long ago."""
+        """Once a day, in each process: forget days long ago, and end erasures that were cut off."""
         today = self._clock_ms() // DAY_MS
         if today == self._pruned_day:
             return
         async with self._database.write() as connection:
             await prune_days(connection, today, self._settings.query_days, KEPT_A_DAY)
-            await drop_erasures(connection, self._clock_ms() - OLDEST_MS)
+        await empty_closed(self._database)
         self._pruned_day = today
 
 
@@ -240,6 +244,17 @@ async def forget(connection: StoreConnection, scope_id: ScopeId, ids: Sequence[Q
             fewer[word] -= 1
     await count_words(connection, scope_id, fewer)
     return len(gone)
+
+
+async def empty_closed(database: Database) -> None:
+    """Remove the rows of erased scopes; what a killed process left of them, too."""
+    async with database.read() as connection:
+        scopes = await closed_scopes(connection)
+    for scope_id in scopes:
+        has_more = True
+        while has_more:
+            async with database.write() as connection:
+                has_more = await empty_scope(connection, scope_id)
 
 
 async def _index(connection: StoreConnection, scope_id: ScopeId, new: Sequence[Counted]) -> None:

@@ -34,9 +34,14 @@ def digest_of(question: str) -> bytes:
     return blake2b(question.encode(), digest_size=16).digest()
 
 
+def distinct_words(folded: str) -> frozenset[str]:
+    """The words of a folded question; runs of CJK count as their bigrams."""
+    return frozenset(WORD.findall(prepare(folded)))
+
+
 def words_of(folded: str) -> dict[int, str]:
-    """The distinct words of a folded question by their digests; runs of CJK count as their bigrams."""
-    return {_number(word): word for word in WORD.findall(prepare(folded))}
+    """The distinct words by their digests."""
+    return {_number(word): word for word in distinct_words(folded)}
 
 
 def rarest(words: Collection[int], counts: Mapping[int, int]) -> list[int]:

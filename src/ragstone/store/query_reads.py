@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from sqlalchemy import (
+    ColumnClause,
     ColumnElement,
+    Integer,
     Row,
     ScalarSelect,
     Select,
     TextClause,
+    column,
     func,
     select,
     text,
@@ -18,11 +23,10 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ragstone.store.queries import HIGHEST_LEVEL, QueryId, audience_of, joined
-from ragstone.store.tables import queries, query_days, query_scopes, query_totals, query_words
+from ragstone.store.tables import queries, query_days, query_scopes, query_totals
 from ragstone.types import Principal
 
 LAST_CHARACTER = "\U0010ffff"
-LEVELS = range(HIGHEST_LEVEL + 1)
 WALKED = 5_000
 """Most asked questions that a filter is tried on: 5 ms (2 cores, November 2026)."""
 
@@ -30,14 +34,37 @@ WALKED = 5_000
 SCOPE = (
     "(SELECT id FROM query_scopes WHERE tenant_id = :tenant AND audience = :audience AND erased_ms IS NULL)"
 )
-LEADERS_OF_A_DAY = (
-    "SELECT * FROM (SELECT day, query_id, asked FROM query_days "
-    "WHERE scope_id = {scope} AND day = :day{at} ORDER BY asked DESC LIMIT :depth)"
-)
-HOLDERS_OF_A_TERM = (
-    "SELECT * FROM (SELECT term, query_id FROM query_terms "
-    "WHERE scope_id = {scope} AND term = :term{at} ORDER BY query_id DESC LIMIT :each)"
-)
+COLUMNS = "q.id, q.question, q.folded, q.asked, q.first_ms, q.last_ms, q.collections, q.request"
+LEVELS = ", ".join(str(level) for level in range(HIGHEST_LEVEL + 1))
+# Written out: SQLAlchemy takes longer to build and render these statements than SQLite to run them.
+COMPLETIONS = text(f"""
+    SELECT {COLUMNS} FROM queries AS q
+    WHERE q.scope_id = {SCOPE} AND q.level IN ({LEVELS}) AND q.folded >= :prefix AND q.folded < :prefix_end
+    ORDER BY q.level DESC LIMIT :limit
+    """)  # noqa: S608 - constants only
+LEADERS_OF_A_DAY = f"""
+    SELECT * FROM (
+        SELECT day, query_id, asked FROM query_days
+        WHERE scope_id = {SCOPE} AND day = :day{{at}} ORDER BY asked DESC LIMIT :depth
+    )
+    """  # noqa: S608
+WORD_COUNTS = text(f"""
+    SELECT word, held_by FROM query_words
+    WHERE scope_id = {SCOPE} AND word IN (SELECT value FROM json_each(:words))
+    UNION ALL SELECT NULL, tracked FROM query_scopes WHERE id = {SCOPE}
+    """)  # noqa: S608
+# Of each term its newest holders, down to the one at the place `each`; of all, those that hold most terms.
+HOLDERS = text(f"""
+    SELECT {COLUMNS} FROM (
+        SELECT t.query_id, count(*) AS votes
+        FROM json_each(:terms) AS w CROSS JOIN query_terms AS t
+        WHERE t.scope_id = {SCOPE} AND t.term = w.value AND t.query_id >= coalesce((
+            SELECT query_id FROM query_terms WHERE scope_id = {SCOPE} AND term = w.value
+            ORDER BY query_id DESC LIMIT 1 OFFSET :each
+        ), 0)
+        GROUP BY t.query_id ORDER BY votes DESC, t.query_id DESC LIMIT :limit
+    ) AS v JOIN queries AS q ON q.id = v.query_id AND q.scope_id = {SCOPE}
+    """)  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,35 +136,26 @@ async def completions(
     Within a level, counts differ by less than an eighth and the order is alphabetic. One look into the index
     for each level, and one row for each completion: 0.1 ms whatever the prefix (1M questions, November 2026).
     """
-    statement = (
-        select(queries)
-        .where(
-            queries.c.scope_id == _scope(principal),
-            queries.c.level.in_(LEVELS),
-            queries.c.folded >= prefix,
-            queries.c.folded < prefix + LAST_CHARACTER,
-        )
-        .order_by(queries.c.level.desc())
-        .limit(limit)
-    )
-    return _tracked(await connection.execute(statement))
+    parameters = {"prefix": prefix, "prefix_end": prefix + LAST_CHARACTER, "limit": limit}
+    return _tracked(await connection.execute(COMPLETIONS, parameters | _asker(principal)))
 
 
 async def day_leaders(
     connection: AsyncConnection, principal: Principal, days: Sequence[int], depth: int
 ) -> dict[int, list[tuple[QueryId, int]]]:
     """The `depth` most asked questions of each day with their counts, most asked first."""
-    parameters = {"tenant": principal.tenant_id, "audience": audience_of(principal), "depth": depth}
     named = {f"day{at}": day for at, day in enumerate(days)}
+    parameters = {"depth": depth} | named | _asker(principal)
     found: dict[int, list[tuple[QueryId, int]]] = {day: [] for day in days}
-    for row in await connection.execute(_leaders(len(days)), parameters | named):
+    for row in await connection.execute(_leaders(len(days)), parameters):
         found[row.day].append((QueryId(row.query_id), row.asked))
     return found
 
 
+@cache
 def _leaders(day_count: int) -> TextClause:
-    """One index range a day, each with its own limit: as text, because SQLAlchemy takes 2 ms to build it."""
-    return text(" UNION ALL ".join(LEADERS_OF_A_DAY.format(scope=SCOPE, at=at) for at in range(day_count)))
+    """One index range a day, each with its own limit."""
+    return text(" UNION ALL ".join(LEADERS_OF_A_DAY.format(at=at) for at in range(day_count)))
 
 
 async def asked_in_days(
@@ -146,7 +164,7 @@ async def asked_in_days(
     """How often questions were asked since a day."""
     statement = (
         select(query_days.c.query_id, func.sum(query_days.c.asked).label("asked"))
-        .where(query_days.c.query_id.in_(ids), query_days.c.day >= since_day)
+        .where(query_days.c.query_id.in_(_listed(ids)), query_days.c.day >= since_day)
         .group_by(query_days.c.query_id)
     )
     return {QueryId(row.query_id): row.asked for row in await connection.execute(statement)}
@@ -160,7 +178,7 @@ async def named_queries(
 ) -> list[TrackedQuery]:
     """The questions of these ids that are still there and fit, in no order."""
     statement = select(queries).where(
-        queries.c.id.in_(ids), queries.c.scope_id == _scope(principal), *_conditions(wanted)
+        queries.c.id.in_(_listed(ids)), queries.c.scope_id == _scope(principal), *_conditions(wanted)
     )
     return _tracked(await connection.execute(statement))
 
@@ -169,26 +187,17 @@ async def word_counts(
     connection: AsyncConnection, principal: Principal, words: Collection[int]
 ) -> tuple[int, Mapping[int, int]]:
     """How many questions are tracked, and in how many each word stands; a new word is left out."""
-    mine = query_words.c.scope_id == _scope(principal)
-    statement = select(query_words.c.word, query_words.c.held_by).where(mine, query_words.c.word.in_(words))
-    counts = {row.word: row.held_by for row in await connection.execute(statement)}
-    tracked = select(query_scopes.c.tracked).where(query_scopes.c.id == _scope(principal))
-    return int((await connection.execute(tracked)).scalar() or 0), counts
+    found = await connection.execute(WORD_COUNTS, {"words": _json(words)} | _asker(principal))
+    counts = {row.word: row.held_by for row in found}
+    return counts.pop(None, 0), counts
 
 
 async def holders_of_terms(
-    connection: AsyncConnection, principal: Principal, terms: Sequence[int], each: int
-) -> dict[int, list[QueryId]]:
-    """The newest questions that hold each term, at most `each` of them."""
-    statement = text(
-        " UNION ALL ".join(HOLDERS_OF_A_TERM.format(scope=SCOPE, at=at) for at in range(len(terms)))
-    )
-    parameters = {"tenant": principal.tenant_id, "audience": audience_of(principal), "each": each}
-    named = {f"term{at}": term for at, term in enumerate(terms)}
-    found: dict[int, list[QueryId]] = {term: [] for term in terms}
-    for row in await connection.execute(statement, parameters | named):
-        found[row.term].append(QueryId(row.query_id))
-    return found
+    connection: AsyncConnection, principal: Principal, terms: Collection[int], *, each: int, limit: int
+) -> list[TrackedQuery]:
+    """The questions that hold most of the terms; of each term only the newest `each` holders count."""
+    parameters = {"terms": _json(terms), "each": each - 1, "limit": limit}
+    return _tracked(await connection.execute(HOLDERS, parameters | _asker(principal)))
 
 
 async def totals_by_day(
@@ -210,6 +219,20 @@ async def audiences(connection: AsyncConnection) -> list[tuple[str, str]]:
         query_scopes.c.erased_ms.is_(None), query_scopes.c.tracked > 0
     )
     return [(row.tenant_id, row.audience) for row in await connection.execute(statement)]
+
+
+def _asker(principal: Principal) -> dict[str, object]:
+    return {"tenant": principal.tenant_id, "audience": audience_of(principal)}
+
+
+def _json(numbers: Collection[int]) -> str:
+    return json.dumps(list(numbers))
+
+
+def _listed(ids: Collection[QueryId]) -> Select[tuple[int]]:
+    """Ids as one parameter: SQLAlchemy renders a statement anew for every number of parameters."""
+    value: ColumnClause[int] = column("value", Integer)
+    return select(func.json_each(_json(ids)).table_valued(value).c.value)
 
 
 def _scope(principal: Principal) -> ScalarSelect[int]:

@@ -11,6 +11,9 @@ Test = TypeVar("Test", bound=Callable[..., object])
 DONE: Mapping[str, str] = MappingProxyType(
     {
         "CAC-01": "A repeated query's embedding comes from memory, by model revision and text, for 24 hours.",
+        "ANA-05": "Popular questions, completions within 5 ms at a million, and similar ones, per tenant.",
+        "CAC-13": "Questions are counted in all and by day, bounded, over processes; erased without trace.",
+        "CAC-14": "The top questions are asked again by hand, at start, on schedule and after a change.",
         "CHK-01": "Chunks keep to a token budget, with overlap, on structural boundaries, by collection.",
         "CHK-02": "The heading path of a chunk is embedded and indexed with it, once.",
         "CHK-03": "A collection may cut where the meaning of neighbouring sentences changes.",

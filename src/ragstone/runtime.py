@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 from anyio import to_thread
 
+from ragstone.analytics.tracker import QueryTracker
 from ragstone.answer.cached import CachingAnswers
 from ragstone.answer.evidence import Evidence
 from ragstone.answer.pipeline import AnswerPipeline
@@ -45,6 +46,8 @@ from ragstone.net.fetch import Fetcher, FetchLimits
 from ragstone.net.guard import AddressGuard, FetchRules, SystemResolver
 from ragstone.operate.check import Checker
 from ragstone.operate.health import Health
+from ragstone.operate.load import Load
+from ragstone.operate.warm import Warmer, WarmingParts
 from ragstone.search.cached import CachingSearch
 from ragstone.search.pipeline import SearchPipeline
 from ragstone.search.standing import Standings
@@ -55,6 +58,8 @@ from ragstone.service.collections import CollectionService
 from ragstone.service.documents import DocumentService
 from ragstone.service.intake import JobIntake
 from ragstone.service.jobs import JobService
+from ragstone.service.queries import QueryService, Repeater
+from ragstone.service.recording import Recorder
 from ragstone.service.search import SearchService
 from ragstone.service.sources import SourceParts, SourceService
 from ragstone.settings import Settings
@@ -87,12 +92,40 @@ class Engine:
     search: SearchService
     answers: AnswerService
     caches: CacheService
+    queries: QueryService
+    warmer: Warmer
     checker: Checker
     health: Health
     metrics: Metrics
     embedder: Embedder
     follower: IndexFollower
     database: Database
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What everything else stands on."""
+
+    settings: Settings
+    home: Home
+    slot: Slot
+    database: Database
+    follower: IndexFollower
+    embedder: Embedder
+    generator: Generator | None
+    cache: Cache
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """Searching and answering, with what is noted of it."""
+
+    search: SearchService
+    answers: AnswerService
+    queries: QueryService
+    repeater: Repeater
+    load: Load
 
 
 @asynccontextmanager
@@ -107,51 +140,70 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
     """
     settings = loaded.settings
     async with AsyncExitStack() as stack:
-        home = await to_thread.run_sync(open_home, loaded.home)
-        # The model loads beside the rest: 0.3 s, most of it outside the interpreter.
-        opening = asyncio.create_task(_open_embedder(settings, embedder))
-        stack.push_async_callback(_close_opened, opening)
-        database = await open_database(home.database, settings.store)
-        stack.push_async_callback(database.aclose)
-        slot = await to_thread.run_sync(take_slot, home.index)
-        follower = await _open_follower(stack, database, slot, settings)
-        generator = _open_generator(stack, settings)
-        parser = build_parser(_parsing_limits(settings))
+        base = await _open_base(stack, loaded, embedder)
+        database, follower, metrics = base.database, base.follower, base.metrics
+        parser = build_parser(ParsingLimits.from_settings(settings.ingest))
         stack.push_async_callback(parser.aclose)
-        metrics = Metrics(version("ragstone"))
-        cache = _open_cache(stack, settings, home, metrics)
-        embedder = _remembering(await opening, cache, metrics)
-        blobs = Blobs(home.blobs)
+        blobs = Blobs(base.home.blobs)
         writer = Writer(database, follower)
-        ingest = IngestPipeline(database, writer, parser, embedder, blobs, settings.ingest)
-        search, answers = _build_questions(settings, database, follower, embedder, generator, cache)
+        ingest = IngestPipeline(database, writer, parser, base.embedder, blobs, settings.ingest)
+        asking = _open_asking(stack, base)
         documents = DocumentService(database, writer, ingest, metrics)
-        checkpoints = Checkpoints(home.checkpoints, version("ragstone"))
+        checkpoints = Checkpoints(base.home.checkpoints, version("ragstone"))
         parts = WorkerParts(database, documents, blobs, checkpoints, metrics)
-        incoming, worker = _open_worker(stack, settings, home, parts)
+        incoming, worker = _open_worker(stack, settings, base.home, parts)
         jobs = JobService(parts, worker, JobQueue(parts, incoming, settings.ingest), follower)
-        sources = _build_sources(stack, settings, home, parts, JobIntake(documents, jobs, worker))
+        sources = _build_sources(stack, settings, base.home, parts, JobIntake(documents, jobs, worker))
+        warming = WarmingParts(database, asking.repeater, asking.load, worker, metrics)
         engine = Engine(
             settings=settings,
-            home=home,
+            home=base.home,
             documents=documents,
             collections=CollectionService(database, writer, ingest, documents),
             chunks=ChunkService(database, ingest.preparation, metrics),
             jobs=jobs,
             worker=worker,
             sources=sources,
-            search=SearchService(search, settings.search, metrics, cache),
-            answers=AnswerService(answers, settings.answer, metrics, cache),
-            caches=CacheService(cache, follower),
-            checker=Checker(database, follower, writer, embedder, blobs),
-            health=Health(database, follower, embedder, generator, cache),
+            search=asking.search,
+            answers=asking.answers,
+            caches=CacheService(base.cache, follower),
+            queries=asking.queries,
+            warmer=_open_warmer(stack, warming, settings),
+            checker=Checker(database, follower, writer, base.embedder, blobs),
+            health=Health(database, follower, base.embedder, base.generator, base.cache),
             metrics=metrics,
-            embedder=embedder,
+            embedder=base.embedder,
             follower=follower,
             database=database,
         )
-        await _begin(engine, slot, incoming)
+        await _begin(engine, base.slot, incoming)
         yield engine
+
+
+async def _open_base(stack: AsyncExitStack, loaded: Loaded, embedder: Embedder | None) -> _Base:
+    settings = loaded.settings
+    home = await to_thread.run_sync(open_home, loaded.home)
+    # The model loads beside the rest: 0.3 s, most of it outside the interpreter.
+    opening = asyncio.create_task(_open_embedder(settings, embedder))
+    stack.push_async_callback(_close_opened, opening)
+    database = await open_database(home.database, settings.store)
+    stack.push_async_callback(database.aclose)
+    slot = await to_thread.run_sync(take_slot, home.index)
+    follower = await _open_follower(stack, database, slot, settings)
+    generator = _open_generator(stack, settings)
+    metrics = Metrics(version("ragstone"))
+    cache = _open_cache(stack, settings, home, metrics)
+    return _Base(
+        settings=settings,
+        home=home,
+        slot=slot,
+        database=database,
+        follower=follower,
+        embedder=_remembering(await opening, cache, metrics),
+        generator=generator,
+        cache=cache,
+        metrics=metrics,
+    )
 
 
 async def _begin(engine: Engine, slot: Slot, incoming: Incoming) -> None:
@@ -164,6 +216,21 @@ async def _tidy(engine: Engine, incoming: Incoming) -> None:
     """Remove files that a killed process left half way."""
     await engine.checker.drop_orphaned_originals()
     await to_thread.run_sync(incoming.remove_abandoned)
+
+
+def _open_tracker(
+    stack: AsyncExitStack, database: Database, settings: Settings, metrics: Metrics
+) -> QueryTracker:
+    tracker = QueryTracker(database, settings.cache, metrics)
+    stack.push_async_callback(tracker.aclose)
+    tracker.start()
+    return tracker
+
+
+def _open_warmer(stack: AsyncExitStack, parts: WarmingParts, settings: Settings) -> Warmer:
+    warmer = Warmer(parts, settings.cache)
+    stack.push_async_callback(warmer.aclose)
+    return warmer
 
 
 async def _open_embedder(settings: Settings, given: Embedder | None) -> Embedder:
@@ -221,21 +288,28 @@ async def _open_follower(
     return follower
 
 
-def _build_questions(
-    settings: Settings,
-    database: Database,
-    follower: IndexFollower,
-    embedder: Embedder,
-    generator: Generator | None,
-    cache: Cache,
-) -> tuple[CachingSearch, CachingAnswers]:
-    standings = Standings(database, follower, settings.limits.query_max_chars)
+def _open_asking(stack: AsyncExitStack, base: _Base) -> _Asking:
+    settings, database, cache, embedder = base.settings, base.database, base.cache, base.embedder
+    longest = settings.limits.query_max_chars
+    standings = Standings(database, base.follower, longest)
     recipes = Recipes.of(settings, embedder)
-    pipeline = SearchPipeline(database, follower, embedder, settings.search, standings)
-    search = CachingSearch(pipeline, standings, cache, recipes.retrieval)
+    pipeline = SearchPipeline(database, base.follower, embedder, settings.search, standings)
+    found = CachingSearch(pipeline, standings, cache, recipes.retrieval)
     evidence = Evidence(standings, cache, recipes.answer)
-    answers = AnswerPipeline(database, search, embedder, generator, settings, evidence)
-    return search, CachingAnswers(answers, standings, cache, recipes)
+    answered = AnswerPipeline(database, found, embedder, base.generator, settings, evidence)
+    load, tracker = Load(), _open_tracker(stack, database, settings, base.metrics)
+    recorder = Recorder(tracker, load, longest)
+    search = SearchService(found, settings.search, base.metrics, cache, recorder)
+    caching = CachingAnswers(answered, standings, cache, recipes)
+    answers = AnswerService(caching, settings.answer, base.metrics, cache, recorder)
+    answers_too = base.generator is None or settings.cache.warm_answers
+    return _Asking(
+        search=search,
+        answers=answers,
+        queries=QueryService(database, tracker, settings),
+        repeater=Repeater(search, answers, answers_too=answers_too),
+        load=load,
+    )
 
 
 def _open_generator(stack: AsyncExitStack, settings: Settings) -> Generator | None:
@@ -289,15 +363,7 @@ def _build_sources(
 ) -> SourceService:
     fetcher = _build_fetcher(stack, settings)
     configured, ingest = settings.sources, settings.ingest
-    limits = SourceLimits(
-        max_file_bytes=ingest.max_file_bytes,
-        allowed_roots=ingest.allowed_roots,
-        user_agent=configured.user_agent,
-        crawl_delay_s=configured.crawl_delay_s,
-        crawl_max_bytes=configured.crawl_max_bytes,
-        git_timeout_s=configured.git_timeout_s,
-        git_max_bytes=configured.git_max_bytes,
-    )
+    limits = SourceLimits.from_settings(settings)
     sync_limits = SyncLimits(ingest.concurrency, configured.max_vanished_share, configured.always_removed)
     sources = SourceService(
         SourceParts(
@@ -312,19 +378,6 @@ def _build_sources(
     )
     stack.push_async_callback(sources.aclose)
     return sources
-
-
-def _parsing_limits(settings: Settings) -> ParsingLimits:
-    ingest = settings.ingest
-    return ParsingLimits(
-        workers=ingest.parse_workers,
-        timeout_s=ingest.parse_timeout_s,
-        memory_mb=ingest.parse_memory_mb,
-        max_unpacked_bytes=ingest.max_unpacked_bytes,
-        max_attachments=ingest.max_attachments,
-        ocr=ingest.ocr,
-        ocr_language=ingest.ocr_language,
-    )
 
 
 async def _ensure_default_collection(engine: Engine) -> None:

@@ -180,7 +180,7 @@ class AnswerSettings(Section):
 
 
 class CacheSettings(Section):
-    """What is remembered, how long, and how much of it."""
+    """What is remembered, how long, and how much of it; the questions that caches are warmed with."""
 
     enabled: bool = Field(True, description="Remember embeddings, results and answers at all.")
     query_embedding_ttl_s: float = Field(86_400.0, gt=0, description="Seconds a query embedding is kept.")
@@ -220,6 +220,24 @@ class CacheSettings(Section):
     )
     redis_retry_s: float = Field(
         2.0, gt=0, description="Seconds that Redis is left alone after it failed; then one call tries it."
+    )
+    tracked_queries: int = Field(
+        1_000_000,
+        ge=0,
+        le=4_000_000,
+        description="Different questions counted for each tenant and audience; 0 tracks none.",
+    )
+    query_days: int = Field(30, ge=1, le=90, description="Days for which questions are counted by day, too.")
+    warm_top: int = Field(100, ge=1, le=1000, description="Most asked questions that a warming asks again.")
+    warm_at_start: bool = Field(False, description="Warm the caches in the background when a server starts.")
+    warm_every_s: float = Field(0.0, ge=0, description="Seconds between two warmings; 0 does without.")
+    warm_after_change_s: float = Field(
+        0.0,
+        ge=0,
+        description="Warm when the corpus has been at rest for so long after a change; 0 never does.",
+    )
+    warm_answers: bool = Field(
+        False, description="Warm answers of a generator, too, which costs tokens; else only their searches."
     )
 
 

@@ -52,10 +52,19 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_every_route_is_listed() -> None:
     """docs/http.md names each route of the application."""
-    from ragstone.entrypoints.http import chunks, documents, jobs, questions, sources, status
+    from ragstone.entrypoints.http import (
+        chunks,
+        documents,
+        jobs,
+        queries,
+        questions,
+        sources,
+        status,
+        warming,
+    )
 
     page = (ROOT / "docs/http.md").read_text("utf-8")
-    modules = (chunks, documents, jobs, questions, sources, status)
+    modules = (chunks, documents, jobs, queries, questions, sources, status, warming)
     routes = [route for module in modules for route in module.router.routes]
     paths = {str(getattr(route, "path", "")) for route in routes}
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import anyio
 import httpx2
 import pytest
 
 from tests.mcp.conftest import Connect, Wire, call, complaint, over_http, over_stdio
-from tests.support.process import Server
+from tests.requirements import verifies
+from tests.support.process import START_LIMIT_S, Server
 
 pytestmark = pytest.mark.anyio
 
@@ -21,8 +23,12 @@ TOOLS = {
     "job_status",
     "add_document",
     "delete_document",
+    "popular_queries",
+    "autocomplete",
+    "similar_queries",
+    "get_cache_warming_stats",
 }
-READERS = {"search", "ask", "read_passage", "list_collections", "collection_stats", "job_status"}
+READERS = TOOLS - {"add_document", "delete_document"}
 TEXT = "# Harbour\n\n## Tides\n\nThe ferry sails at high tide.\n\n## Fares\n\nChildren travel free."
 
 
@@ -108,6 +114,34 @@ async def test_the_job_of_an_upload_is_explained(
     assert (job["id"], job["document_id"]) == (accepted["job_id"], accepted["document_id"])
     assert "a.md" in job["explanation"]
     assert "'nope'" in unknown and "[job_not_found]" in unknown
+
+
+@verifies("ANA-05", "CAC-14")
+async def test_what_was_asked_is_told(connect: Connect, collection: str) -> None:
+    """Asked through the tools, a question is popular, completed, similar to others; warming is told of."""
+    async with connect() as client:
+        await call(client, "add_document", text=TEXT, collection=collection)
+        question = f"When does ferry {collection} sail?"
+        await call(client, "search", query=question, collections=[collection])
+        await call(client, "ask", question=question, collections=[collection])
+
+        async def popular() -> list[Wire]:
+            found = await call(client, "popular_queries", collection=collection, days=1)
+            queries: list[Wire] = found["queries"]
+            return queries
+
+        with anyio.fail_after(START_LIMIT_S):
+            while not await popular():  # noqa: ASYNC110 - another process stores them
+                await anyio.sleep(0.1)
+        (asked,) = await popular()
+        completed = await call(client, "autocomplete", prefix=question[:20].upper(), limit=1)
+        similar = await call(client, "similar_queries", question=f"Does the ferry {collection} run?")
+        warming = await call(client, "get_cache_warming_stats")
+
+    assert (asked["query"], asked["count"]) == (question, 2)
+    assert completed["completions"] == [{"query": question, "count": 2}]
+    assert similar["queries"][0]["query"] == question
+    assert (warming["is_running"], warming["warmed_count"]) == (False, 0)
 
 
 async def test_search_obeys_mode_top_k_and_filters(connect: Connect, collection: str) -> None:

@@ -138,7 +138,8 @@ def _start_logged(home: Path, environ: Mapping[str, str] | None, log: Path) -> S
     give_up_at = time.monotonic() + START_LIMIT_S
     while time.monotonic() < give_up_at and process.poll() is None:
         for line in log.read_text("utf-8", "replace").splitlines()[::-1]:
-            if line.startswith("Ragstone answers at ") and _is_card_of(home, process.pid):
+            # A log may begin with an earlier server's address on the same home.
+            if line.startswith("Ragstone answers at ") and line.split()[3] == _card_of(home, process.pid):
                 url = line.split()[3]
                 client = httpx2.Client(base_url=url, timeout=COMMAND_LIMIT_S, trust_env=False)
                 return Server(process, url, client)
@@ -148,11 +149,13 @@ def _start_logged(home: Path, environ: Mapping[str, str] | None, log: Path) -> S
     raise TimeoutError(f"the server did not start: {log.read_text('utf-8', 'replace')}")
 
 
-def _is_card_of(home: Path, pid: int) -> bool:
+def _card_of(home: Path, pid: int) -> str | None:
+    """The address in the card of this process."""
     try:
-        return bool(json.loads((home / "server.json").read_text("utf-8"))["pid"] == pid)
+        card = json.loads((home / "server.json").read_text("utf-8"))
+        return str(card["url"]) if card["pid"] == pid else None
     except (OSError, ValueError, KeyError):
-        return False
+        return None
 
 
 def _read_line(process: subprocess.Popen[bytes], give_up_at: float) -> str:

@@ -16,7 +16,7 @@ from ragstone.answer.record import ANSWER, AnswerRecord, tokens_of
 from ragstone.cache.cache import Cost
 from ragstone.cache.claims import LocalClaim
 from ragstone.cache.keys import AnswerKey, key_of, rendered_key
-from ragstone.cache.rendered import RENDERED
+from ragstone.cache.rendered import RENDERED, Rendering
 from ragstone.cache.single_flight import Flights
 from ragstone.deadline import Deadline
 from ragstone.types import Answer, AnswerId, AnswerRequest
@@ -71,7 +71,7 @@ class CachingAnswers:
             async for event in events:
                 yield event
 
-    async def find_rendered(self, request: AnswerRequest, form: str) -> bytes | None:
+    async def find_rendered(self, request: AnswerRequest, form: str) -> Rendering | None:
         """The response that this request would have now, when it was made before in this form.
 
         Raises:
@@ -89,7 +89,8 @@ class CachingAnswers:
         if standing.corpus_version == answer.corpus_version:
             key = rendered_key(self._key(request, standing), form)
             ids = standing.collection_ids
-            self._cache.put(RENDERED, key, response, collections=ids)
+            kept = Rendering(response, len(answer.hits))
+            self._cache.put(RENDERED, key, kept, collections=ids)
 
     def _key(self, request: AnswerRequest, standing: Standing) -> str:
         key = AnswerKey(standing.key(self._recipes.retrieval), request.temperature, self._recipes.answer)

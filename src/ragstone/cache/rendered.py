@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from ragstone.cache.cache import Kind
 
 
-def _as_is(payload: bytes) -> bytes:
-    return payload
+class Rendering(msgspec.Struct, array_like=True):
+    """The bytes of a response, and how many hits it shows."""
+
+    body: bytes
+    hit_count: int
 
 
-RENDERED = Kind("rendered", _as_is, _as_is, is_shared=False)
+RENDERED = Kind(
+    "rendered", msgspec.msgpack.encode, msgspec.msgpack.Decoder(Rendering).decode, is_shared=False
+)
 """Made from values that are kept themselves."""
 
 

@@ -17,6 +17,7 @@ from ragstone.ingest.load import FoundFile, read, walk
 from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine, open_engine
 from ragstone.service.pages import DocumentQuery
+from ragstone.service.queries import PopularRequest
 from ragstone.store.job_rows import Job
 from ragstone.telemetry.logs import quiet_logs
 from ragstone.types import (
@@ -38,9 +39,13 @@ from ragstone.types import (
 )
 
 if TYPE_CHECKING:
+    from ragstone.analytics.similar import SimilarQuery
     from ragstone.answer.events import AnswerEvent
+    from ragstone.operate.warm import WarmingRun
     from ragstone.service.caches import CachesReport
+    from ragstone.service.queries import QueryStatistics
     from ragstone.service.sources import SourceStatus
+    from ragstone.store.query_reads import TrackedQuery
     from ragstone.store.sources import SourceRun
 
 P = ParamSpec("P")
@@ -324,6 +329,52 @@ class AsyncRagstone:
             CollectionNotFound: there is no such collection.
         """
         return await self.engine.caches.clear(name, collection=collection)
+
+    async def popular_queries(
+        self, limit: int = 10, *, days: int | None = None, collection: str | None = None
+    ) -> list[TrackedQuery]:
+        """The most asked questions, most asked first, of all time or of the last days.
+
+        Raises:
+            InvalidRequest: limit or days out of range.
+        """
+        return await self.engine.queries.popular(PopularRequest(limit, days, collection=collection))
+
+    async def complete_query(self, prefix: str, limit: int = 10) -> list[TrackedQuery]:
+        """The most asked questions that begin with `prefix`.
+
+        Raises:
+            InvalidRequest: the limit is out of range.
+        """
+        return await self.engine.queries.complete(prefix, limit)
+
+    async def similar_queries(self, question: str, limit: int = 10) -> list[SimilarQuery]:
+        """Questions that were asked and are like this one, the most similar first.
+
+        Raises:
+            InvalidRequest: the question is empty, or the limit out of range.
+        """
+        return await self.engine.queries.similar(question, limit)
+
+    async def query_statistics(self, days: int | None = None) -> QueryStatistics:
+        """What was asked, by day.
+
+        Raises:
+            InvalidRequest: more days than are kept.
+        """
+        return await self.engine.queries.statistics(days)
+
+    async def erase_queries(self, question: str | None = None) -> int:
+        """Forget one question, or all; how many there were.
+
+        Raises:
+            InvalidRequest: the question is empty.
+        """
+        return (await self.engine.queries.erase(question)).count
+
+    async def warm_caches(self, top: int | None = None) -> WarmingRun:
+        """Ask the most popular questions again, so that their results lie in this process's caches."""
+        return await self.engine.warmer.run(top)
 
     async def _add_file(
         self, found: FoundFile, collection: str, metadata: Mapping[str, JsonValue] | None

@@ -30,8 +30,12 @@ from ragstone.types import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ragstone.analytics.similar import SimilarQuery
+    from ragstone.operate.warm import WarmingRun
     from ragstone.service.caches import CachesReport
+    from ragstone.service.queries import QueryStatistics
     from ragstone.service.sources import SourceStatus
+    from ragstone.store.query_reads import TrackedQuery
     from ragstone.store.sources import SourceRun
 
 
@@ -211,6 +215,32 @@ class Ragstone:
     def clear_cache(self, name: str | None = None, *, collection: str | None = None) -> int:
         """See `AsyncRagstone.clear_cache`."""
         return self._call(self._inner.clear_cache, name, collection=collection)
+
+    def popular_queries(
+        self, limit: int = 10, *, days: int | None = None, collection: str | None = None
+    ) -> list[TrackedQuery]:
+        """See `AsyncRagstone.popular_queries`."""
+        return self._call(partial(self._inner.popular_queries, days=days, collection=collection), limit)
+
+    def complete_query(self, prefix: str, limit: int = 10) -> list[TrackedQuery]:
+        """See `AsyncRagstone.complete_query`."""
+        return self._call(self._inner.complete_query, prefix, limit)
+
+    def similar_queries(self, question: str, limit: int = 10) -> list[SimilarQuery]:
+        """See `AsyncRagstone.similar_queries`."""
+        return self._call(self._inner.similar_queries, question, limit)
+
+    def query_statistics(self, days: int | None = None) -> QueryStatistics:
+        """See `AsyncRagstone.query_statistics`."""
+        return self._call(self._inner.query_statistics, days)
+
+    def erase_queries(self, question: str | None = None) -> int:
+        """See `AsyncRagstone.erase_queries`."""
+        return self._call(self._inner.erase_queries, question)
+
+    def warm_caches(self, top: int | None = None) -> WarmingRun:
+        """See `AsyncRagstone.warm_caches`."""
+        return self._call(self._inner.warm_caches, top)
 
     def _call(self, work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
         if self._portal is None:

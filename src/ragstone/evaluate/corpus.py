@@ -71,6 +71,7 @@ async def open_temporary_engine(settings: Settings) -> AsyncIterator[Engine]:
         "answer_max_bytes": 0,
         "generation_max_bytes": 0,
         "rendered_max_bytes": 0,
+        "tracked_queries": 0,
     }
     changed = {
         "cache": settings.cache.model_copy(update=remembered),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from ragstone.settings import IngestSettings
 
 _PER_PAGE_S = 0.1
 _PER_OCR_PAGE_S = 5.0
@@ -35,6 +38,19 @@ class ParsingLimits:
     ocr: Literal["auto", "off"] = "auto"
     ocr_language: str = "eng"
     """Tesseract's language codes, joined by +."""
+
+    @classmethod
+    def from_settings(cls, settings: IngestSettings) -> ParsingLimits:
+        """As configured."""
+        return cls(
+            workers=settings.parse_workers,
+            timeout_s=settings.parse_timeout_s,
+            memory_mb=settings.parse_memory_mb,
+            max_unpacked_bytes=settings.max_unpacked_bytes,
+            max_attachments=settings.max_attachments,
+            ocr=settings.ocr,
+            ocr_language=settings.ocr_language,
+        )
 
     def allowed_s(self, pages: int, ocr_pages: int) -> float:
         """Seconds for a file of so many pages, of which OCR reads so many."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ragstone.cache.cache import Cost
 from ragstone.cache.keys import key_of, rendered_key
-from ragstone.cache.rendered import RENDERED
+from ragstone.cache.rendered import RENDERED, Rendering
 from ragstone.cache.single_flight import Flights
 from ragstone.deadline import Deadline
 from ragstone.search.record import RETRIEVAL
@@ -58,7 +58,7 @@ class CachingSearch:
             return replace(result, timings_ms=timer.timings_ms(), cache="shared")
         return replace(result, cache="miss")
 
-    async def find_rendered(self, request: SearchRequest, form: str) -> bytes | None:
+    async def find_rendered(self, request: SearchRequest, form: str) -> Rendering | None:
         """The response that this request would have now, when it was made before in this form.
 
         Raises:
@@ -78,7 +78,8 @@ class CachingSearch:
         if standing.corpus_version == result.corpus_version:
             key = rendered_key(self._key(standing), form)
             ids = standing.collection_ids
-            self._cache.put(RENDERED, key, response, collections=ids)
+            kept = Rendering(response, len(result.hits))
+            self._cache.put(RENDERED, key, kept, collections=ids)
 
     def _key(self, standing: Standing) -> str:
         return key_of("retrieval", standing.key(self._recipe))

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ragstone.analytics.asking import Asking
 from ragstone.answer.cached import CachingAnswers
 from ragstone.answer.events import AnswerEvent, Failed, Finished
 from ragstone.cache.rendered import Rendered
@@ -17,6 +18,7 @@ from ragstone.telemetry.stages import StageTimer
 
 if TYPE_CHECKING:
     from ragstone.cache.cache import Cache
+    from ragstone.service.recording import Recorder
     from ragstone.telemetry.metrics import Metrics
     from ragstone.types import Answer, AnswerRequest
 
@@ -27,17 +29,23 @@ class AnswerService:
     """Answers questions with citations."""
 
     def __init__(
-        self, pipeline: CachingAnswers, settings: AnswerSettings, metrics: Metrics, cache: Cache
+        self,
+        pipeline: CachingAnswers,
+        settings: AnswerSettings,
+        metrics: Metrics,
+        cache: Cache,
+        recorder: Recorder,
     ) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._metrics = metrics
         self._cache = cache
+        self._recorder = recorder
 
     async def stream(
-        self, request: AnswerRequest, deadline: Deadline | None = None
+        self, request: AnswerRequest, deadline: Deadline | None = None, *, is_tracked: bool = True
     ) -> AsyncGenerator[AnswerEvent, None]:
-        """The events of one answer; close the generator to stop the work.
+        """The events of one answer; close the generator to stop the work. It is counted when it is whole.
 
         Raises:
             InvalidRequest: the question is empty or too long.
@@ -45,13 +53,20 @@ class AnswerService:
         """
         timer = StageTimer("answer", self._metrics.observe_stage)
         limit = deadline or Deadline.after(self._settings.timeout_s)
-        async with contextlib.aclosing(self._pipeline.run(request, limit, timer)) as events:
-            async for event in events:
-                if isinstance(event, Finished):
-                    event = replace(event, answer=self._noted(event.answer, request))
-                yield event
+        with self._recorder.answering(is_tracked=is_tracked):
+            async with contextlib.aclosing(self._pipeline.run(request, limit, timer)) as events:
+                async for event in events:
+                    if not isinstance(event, Finished):
+                        yield event
+                        continue
+                    if is_tracked:
+                        asking = Asking("ask", request.search, request.temperature)
+                        self._recorder.record(asking, len(event.answer.hits))
+                    yield replace(event, answer=self._noted(event.answer, request))
 
-    async def ask(self, request: AnswerRequest, deadline: Deadline | None = None) -> Answer:
+    async def ask(
+        self, request: AnswerRequest, deadline: Deadline | None = None, *, is_tracked: bool = True
+    ) -> Answer:
         """The whole answer.
 
         Raises:
@@ -59,7 +74,7 @@ class AnswerService:
             NotFound: a named collection does not exist.
             DependencyFailed: the answer could not be made.
         """
-        async with contextlib.aclosing(self.stream(request, deadline)) as events:
+        async with contextlib.aclosing(self.stream(request, deadline, is_tracked=is_tracked)) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     return event.answer
@@ -77,7 +92,10 @@ class AnswerService:
         timer = StageTimer("answer", self._metrics.observe_stage)
         with timer.stage("cache"):
             found = await self._pipeline.find_rendered(request, form)
-        return None if found is None else Rendered(found, timer.timings_ms())
+        if found is None:
+            return None
+        self._recorder.record(Asking("ask", request.search, request.temperature), found.hit_count)
+        return Rendered(found.body, timer.timings_ms())
 
     async def keep_rendered(self, request: AnswerRequest, form: str, answer: Answer, body: bytes) -> None:
         """Keep a response for the next equal request."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ragstone.analytics.asking import Asking
 from ragstone.cache.rendered import Rendered
 from ragstone.deadline import Deadline
 from ragstone.search.cached import CachingSearch
@@ -13,6 +14,7 @@ from ragstone.telemetry.stages import StageTimer
 
 if TYPE_CHECKING:
     from ragstone.cache.cache import Cache
+    from ragstone.service.recording import Recorder
     from ragstone.telemetry.metrics import Metrics
     from ragstone.types import SearchRequest, SearchResult
 
@@ -21,15 +23,23 @@ class SearchService:
     """Answers search requests."""
 
     def __init__(
-        self, pipeline: CachingSearch, settings: SearchSettings, metrics: Metrics, cache: Cache
+        self,
+        pipeline: CachingSearch,
+        settings: SearchSettings,
+        metrics: Metrics,
+        cache: Cache,
+        recorder: Recorder,
     ) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._metrics = metrics
         self._cache = cache
+        self._recorder = recorder
 
-    async def search(self, request: SearchRequest, deadline: Deadline | None = None) -> SearchResult:
-        """Search; without a deadline `search.timeout_s` holds.
+    async def search(
+        self, request: SearchRequest, deadline: Deadline | None = None, *, is_tracked: bool = True
+    ) -> SearchResult:
+        """Search; without a deadline `search.timeout_s` holds. The question is counted when tracked.
 
         Raises:
             InvalidRequest: the query is empty or too long.
@@ -38,9 +48,12 @@ class SearchService:
         """
         timer = StageTimer("search", self._metrics.observe_stage)
         limit = deadline or Deadline.after(self._settings.timeout_s)
-        result = await self._pipeline.run(request, limit, timer)
+        with self._recorder.answering(is_tracked=is_tracked):
+            result = await self._pipeline.run(request, limit, timer)
         if request.use_cache and (missing := self._cache.degraded()):
             result = replace(result, degraded=(*result.degraded, *missing))
+        if is_tracked:
+            self._recorder.record(Asking("search", request), len(result.hits))
         self._metrics.corpus_version.set(result.corpus_version)
         for part in result.degraded:
             self._metrics.degraded.labels(part).inc()
@@ -56,7 +69,10 @@ class SearchService:
         timer = StageTimer("search", self._metrics.observe_stage)
         with timer.stage("cache"):
             found = await self._pipeline.find_rendered(request, form)
-        return None if found is None else Rendered(found, timer.timings_ms())
+        if found is None:
+            return None
+        self._recorder.record(Asking("search", request), found.hit_count)
+        return Rendered(found.body, timer.timings_ms())
 
     async def keep_rendered(
         self, request: SearchRequest, form: str, result: SearchResult, body: bytes

@@ -30,7 +30,7 @@ StoreConnection = AsyncConnection
 """What a read or write block holds; rooms above the store name it by this."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration; a test compares it with the scripts."""
 CORPUS_ROW = 1
 
@@ -100,6 +100,15 @@ class Database:
             await connection.execute(update(meta).where(meta.c.name == "epoch").values(value=epoch))
         return epoch
 
+    async def empty_log(self) -> bool:
+        """Move the write-ahead log into the database file and cut it to nothing; False while others read it.
+
+        What was deleted is overwritten in the file (`secure_delete`); the log would hold it until it is full.
+        """
+        async with self.read() as connection:
+            busy, _, _ = (await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))).one()
+        return not busy
+
     async def aclose(self) -> None:
         """Close every connection; shielded, so that a cancelled caller leaks none."""
         with anyio.CancelScope(shield=True):
@@ -145,13 +154,17 @@ def now(ahead_s: float = 0.0) -> str:
 def _engine(path: Path, settings: StoreSettings, *, is_writer: bool) -> AsyncEngine:
     url = f"sqlite+aiosqlite:///{path}"
     connect_args = {"timeout": settings.busy_timeout_s, "isolation_level": None}
+    # The parameters of a failed statement are users' texts, and its exception goes to the log.
     if is_writer:
-        engine = create_async_engine(url, connect_args=connect_args, pool_size=1, max_overflow=0)
+        engine = create_async_engine(
+            url, connect_args=connect_args, pool_size=1, max_overflow=0, hide_parameters=True
+        )
         event.listen(engine.sync_engine, "begin", _begin_immediate)
     else:
         engine = create_async_engine(
             url,
             connect_args=connect_args,
+            hide_parameters=True,
             isolation_level="AUTOCOMMIT",
             pool_size=settings.pool_size,
             max_overflow=settings.max_overflow,
@@ -172,6 +185,7 @@ def _set_pragmas(dbapi_connection: object, _record: object) -> None:
         "cache_size=-16000",
         "mmap_size=268435456",
         "temp_store=MEMORY",
+        "secure_delete=ON",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

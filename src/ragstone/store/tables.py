@@ -271,3 +271,97 @@ source_runs = Table(
     Column("finished_at", String(32)),
     Index("ix_source_runs_source_name", "tenant_id", "source_name", "started_at"),
 )
+
+query_scopes = Table(
+    "query_scopes",
+    metadata,
+    Column("id", Key, primary_key=True, autoincrement=True),
+    Column("tenant_id", String(64), nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("tracked", Integer, nullable=False),
+    Column("erased_ms", Key),
+    Index("ix_query_scopes_tenant_id", "tenant_id", "audience"),
+    sqlite_autoincrement=True,
+)
+"""Whose questions are counted together: the askers of one tenant who may read the same documents. `audience`
+is empty for those who read everything, else their access groups as JSON. An erased scope is found by nobody;
+its rows go slice by slice. `tracked` counts its questions."""
+
+queries = Table(
+    "queries",
+    metadata,
+    Column("id", Key, primary_key=True, autoincrement=True),
+    Column("scope_id", Key, nullable=False),
+    Column("digest", LargeBinary(16), nullable=False),
+    Column("question", Text, nullable=False),
+    Column("folded", Text, nullable=False),
+    Column("asked", Integer, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("first_ms", Key, nullable=False),
+    Column("last_ms", Key, nullable=False),
+    Column("collections", Text, nullable=False),
+    Column("request", Text),
+    Column("terms", LargeBinary),
+    Index("uq_queries_scope_id_digest", "scope_id", "digest", unique=True),
+    Index("ix_queries_scope_id_level_folded", "scope_id", "level", "folded"),
+    Index("ix_queries_scope_id_asked", "scope_id", "asked", "last_ms"),
+    sqlite_autoincrement=True,
+)
+"""A question that was asked, once for every way of writing it. `level` is `asked` on a coarse scale, so that
+the index of completions is touched only when a question becomes about an eighth more popular. `request` is
+its last asking as JSON, without what a default says; `terms` are its rows in `query_terms`."""
+
+query_days = Table(
+    "query_days",
+    metadata,
+    Column("query_id", Key, primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("scope_id", Key, nullable=False),
+    Column("asked", Integer, nullable=False),
+    Index("ix_query_days_scope_id_day_asked", "scope_id", "day", "asked"),
+    sqlite_with_rowid=False,
+)
+"""How often a question was asked on a day, in days since 1970 UTC."""
+
+query_totals = Table(
+    "query_totals",
+    metadata,
+    Column("scope_id", Key, primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("asked", Integer, nullable=False),
+    Column("distinct_count", Integer, nullable=False),
+    Column("answers", Integer, nullable=False),
+    Column("without_hits", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+query_words = Table(
+    "query_words",
+    metadata,
+    Column("scope_id", Key, primary_key=True, autoincrement=False),
+    Column("word", Key, primary_key=True, autoincrement=False),
+    Column("held_by", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""In how many questions a word stands, by its 64-bit digest."""
+
+query_terms = Table(
+    "query_terms",
+    metadata,
+    Column("scope_id", Key, primary_key=True, autoincrement=False),
+    Column("term", Key, primary_key=True, autoincrement=False),
+    Column("query_id", Key, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+"""Rare words of questions, and pairs of them, by 64-bit digests: where similar questions are looked for."""
+
+query_erasures = Table(
+    "query_erasures",
+    metadata,
+    Column("tenant_id", String(64), primary_key=True),
+    Column("digest", LargeBinary(16), primary_key=True),
+    Column("erased_ms", Key, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Questions (all of a tenant's where `digest` is empty) erased a moment ago: what other processes have
+counted but not stored yet is dropped by it. A row lives for as long as an asking may wait to be stored."""

@@ -242,6 +242,7 @@ class Metrics:
         )
         self._declare_jobs()
         self._declare_sources()
+        self._declare_queries()
         self.generated_tokens = Counter(
             "ragstone_generator_tokens",
             "Tokens as the generator reports them.",
@@ -272,6 +273,31 @@ class Metrics:
         self.source_items = Counter(
             "ragstone_source_items",
             "Documents of sources by what a sync did to them.",
+            ("outcome",),
+            registry=self.registry,
+        )
+
+    def _declare_queries(self) -> None:
+        self.queries_tracked = Counter(
+            "ragstone_queries_tracked",
+            "Questions by what tracking did with them: recorded, dropped, evicted.",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self.queries_waiting = Gauge(
+            "ragstone_queries_waiting",
+            "Different questions counted in memory and not stored yet.",
+            registry=self.registry,
+        )
+        self.warming_runs = Counter(
+            "ragstone_cache_warming_runs",
+            "Warmings by how they ended: done, cancelled, failed.",
+            ("state",),
+            registry=self.registry,
+        )
+        self.warmed_requests = Counter(
+            "ragstone_cache_warmed_requests",
+            "Requests asked again by warmings, by outcome: warmed, failed, skipped.",
             ("outcome",),
             registry=self.registry,
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ragstone.deadline import Deadline
 from ragstone.entrypoints import wire, wire_work
+from ragstone.entrypoints.cli.query_backend import LocalQueries, QueryCalls
 from ragstone.entrypoints.cli.remote import RemoteBackend, find_server
 from ragstone.entrypoints.requests import read_chunking, read_filter, search_request
 from ragstone.service.pages import DocumentQuery
@@ -83,6 +84,8 @@ class ChunkingOptions:
 class Backend(Protocol):
     """What commands need; every answer looks as on the wire of HTTP."""
 
+    queries: QueryCalls
+    """Tracked questions, and warming with them."""
     place: str
     """Who does the work, for messages: `this process` or the server's address."""
 
@@ -200,6 +203,7 @@ class LocalBackend:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.queries: QueryCalls = LocalQueries(engine)
 
     async def add(self, added: AddFile) -> Wire:
         """Take one file in."""

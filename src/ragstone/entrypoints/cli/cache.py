@@ -14,10 +14,12 @@ from ragstone.entrypoints.cli.context import (
     print_json,
     with_backend,
 )
+from ragstone.entrypoints.cli.warm import warm
 
 Wire = dict[str, object]
 
-app = typer.Typer(help="Look at what is remembered, and forget it.", no_args_is_help=True)
+app = typer.Typer(help="Look at what is remembered, forget it, and warm it up.", no_args_is_help=True)
+app.command("warm")(warm)
 
 
 @app.command("stats")

@@ -17,6 +17,7 @@ from ragstone.entrypoints.cli import (
     evaluate,
     jobs,
     operate,
+    queries,
     questions,
     serve,
     sources,
@@ -53,6 +54,7 @@ app.add_typer(chunks.app, name="chunks")
 app.add_typer(collections.app, name="collections")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(sources.app, name="sources")
+app.add_typer(queries.app, name="queries")
 app.add_typer(cache.app, name="cache")
 app.command(name="serve")(serve.serve)
 app.command(name="worker")(jobs.worker)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
+from ragstone.entrypoints.cli.query_backend import QueryCalls, RemoteQueries
 from ragstone.errors import DependencyFailed, RagstoneError
 from ragstone.home import Home, read_server_url
 
@@ -57,6 +58,7 @@ class RemoteBackend:
     def __init__(self, client: httpx2.AsyncClient, url: str) -> None:
         self._client = client
         self.place = url
+        self.queries: QueryCalls = RemoteQueries(self._call)
 
     @classmethod
     @asynccontextmanager

@@ -12,7 +12,17 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from ragstone.entrypoints.http import cache, chunks, documents, jobs, questions, sources, status
+from ragstone.entrypoints.http import (
+    cache,
+    chunks,
+    documents,
+    jobs,
+    queries,
+    questions,
+    sources,
+    status,
+    warming,
+)
 from ragstone.entrypoints.http.context import ClientGone, render_client_gone
 from ragstone.entrypoints.http.middleware import RequestMiddleware
 from ragstone.entrypoints.http.problems import (
@@ -44,7 +54,7 @@ def build_app(engine: Engine) -> ASGIApp:
         lifespan=_lifespan(mcp.running),
     )
     app.state.engine = engine
-    for module in (documents, chunks, jobs, sources, questions, cache, status):
+    for module in (documents, chunks, jobs, sources, questions, queries, cache, warming, status):
         app.include_router(module.router)
     app.router.routes.append(Route(MCP_PATH, mcp, include_in_schema=False))
     app.add_exception_handler(RagstoneError, render_ragstone_error)
@@ -64,6 +74,7 @@ def _lifespan(
         engine: Engine = app.state.engine
         engine.worker.start(engine.settings.ingest.workers)
         engine.sources.start()
+        engine.warmer.start()
         async with session():
             yield
 

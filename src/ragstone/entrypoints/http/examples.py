@@ -41,6 +41,56 @@ PREVIEWED: Final = {
     },
 }
 
+POPULAR: Final = {
+    "days": None,
+    "queries": [
+        {
+            "query": "When does the library open?",
+            "count": 42,
+            "first_asked_at": "2026-11-02T08:12:44.120+00:00",
+            "last_asked_at": "2026-11-21T09:30:01.007+00:00",
+            "collections": ["default"],
+        }
+    ],
+}
+
+COMPLETIONS: Final = {"completions": [{"query": "When does the library open?", "count": 42}]}
+
+SIMILAR: Final = {
+    "queries": [{"query": "When does the library open?", "similarity": 0.7312, "count": 42}],
+}
+
+QUERY_STATISTICS: Final = {
+    "days": 30,
+    "tracked": 310,
+    "asked": 1204,
+    "answers": 1100,
+    "without_hits": 12,
+    "by_day": [
+        {"date": "2026-11-21", "asked": 1204, "distinct": 310, "answers": 1100, "without_hits": 12},
+    ],
+}
+
+WARMING: Final = {
+    "is_running": False,
+    "current": None,
+    "last": {
+        "reason": "asked",
+        "state": "done",
+        "planned": 100,
+        "warmed": 99,
+        "failed": 1,
+        "skipped": 0,
+        "waited_s": 0.4,
+        "duration_s": 3.1,
+        "started_at": "2026-11-21T09:30:00+00:00",
+        "finished_at": "2026-11-21T09:30:03+00:00",
+    },
+    "run_count": 1,
+    "warmed_count": 99,
+    "next_run_at": None,
+}
+
 CITATION: Final = {
     "marker": 1,
     "document_id": "0192f0c4-6a6e-7cc1-9d2e-3f1f5a0c9b11",

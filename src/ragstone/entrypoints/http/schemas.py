@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -151,3 +152,26 @@ class SyncSource(RequestModel):
     wait_s: float | None = Field(
         None, ge=0, le=600, description="Seconds to wait before answering 202; `ingest.wait_s` when left out."
     )
+
+
+class PopularQuery(RequestModel):
+    """Which popular questions to list."""
+
+    limit: int = Field(10, ge=1, le=100, description="How many at most.")
+    days: int | None = Field(None, ge=1, description="Count the last days only, today included.")
+    prefix: str | None = Field(None, description="Only questions that begin so.")
+    q: str | None = Field(None, description="Only questions with this in them.")
+    collection: str | None = Field(None, description="Only those asked of this collection last.")
+    since: datetime | None = Field(None, description="Only those asked since then.")
+
+
+class WarmCaches(RequestModel):
+    """What to warm."""
+
+    top: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="How many of the most asked questions; `cache.warm_top` when left out.",
+    )
+    wait: bool = Field(False, description="Answer at the end of the run, instead of 202 at once.")

@@ -16,11 +16,12 @@ from pydantic import Field
 from starlette.types import ASGIApp
 
 from ragstone.deadline import Deadline
-from ragstone.entrypoints import wire, wire_work
+from ragstone.entrypoints import wire, wire_queries, wire_work
 from ragstone.entrypoints.requests import read_expansion, read_metadata, search_request
 from ragstone.errors import RagstoneError
 from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine
+from ragstone.service.queries import PopularRequest
 from ragstone.types import AnswerRequest, DocumentId, JobId, SearchRequest, Span
 
 INSTRUCTIONS = """Ragstone holds documents and finds passages in them.
@@ -157,6 +158,38 @@ class Tools:
         """Tell how the caches do: hits, misses, bytes, time and tokens saved."""
         return wire_work.caches(await self._engine.caches.statistics())
 
+    async def popular_queries(
+        self,
+        limit: Annotated[int, Field(ge=1, le=100, description="How many questions.")] = 10,
+        days: Annotated[
+            int | None, Field(ge=1, description="Count the last days only; all time when left out.")
+        ] = None,
+        collection: Annotated[str | None, Field(description="Only those asked of this collection.")] = None,
+    ) -> Structured:
+        """List the questions that were asked most, with how often and when."""
+        wanted = PopularRequest(limit, days, collection=collection)
+        return wire_queries.popular(await self._engine.queries.popular(wanted), days)
+
+    async def autocomplete(
+        self,
+        prefix: Annotated[str, Field(description="The beginning of a question.")],
+        limit: Annotated[int, Field(ge=1, le=100, description="How many completions.")] = 10,
+    ) -> Structured:
+        """Complete the beginning of a question to those that were asked most."""
+        return wire_queries.completions(await self._engine.queries.complete(prefix, limit))
+
+    async def similar_queries(
+        self,
+        question: Annotated[str, Field(description="A question in plain words.")],
+        limit: Annotated[int, Field(ge=1, le=100, description="How many questions.")] = 10,
+    ) -> Structured:
+        """Find questions that were asked before and are like this one."""
+        return wire_queries.similar(await self._engine.queries.similar(question, limit))
+
+    async def get_cache_warming_stats(self) -> Structured:
+        """Tell what warming the caches does now and has done since the server began."""
+        return wire_queries.warming(self._engine.warmer.status())
+
     def _request(
         self, query: str, collections: Sequence[str] | None, mode: str, top_k: int, filters: object
     ) -> SearchRequest:
@@ -183,6 +216,10 @@ def build_mcp_server(engine: Engine) -> MCPServer[None]:
         (tools.collection_stats, READ_ONLY),
         (tools.job_status, READ_ONLY),
         (tools.get_cache_stats, READ_ONLY),
+        (tools.popular_queries, READ_ONLY),
+        (tools.autocomplete, READ_ONLY),
+        (tools.similar_queries, READ_ONLY),
+        (tools.get_cache_warming_stats, READ_ONLY),
         (tools.add_document, WRITES),
         (tools.delete_document, REMOVES),
     ):

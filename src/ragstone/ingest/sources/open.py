@@ -15,6 +15,7 @@ from ragstone.ingest.sources.web import CrawlOptions, WebSource
 if TYPE_CHECKING:
     from ragstone.ingest.sources.ports import Source
     from ragstone.net.fetch import Fetcher
+    from ragstone.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,20 @@ class SourceLimits:
     crawl_max_bytes: int
     git_timeout_s: float
     git_max_bytes: int
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> SourceLimits:
+        """As configured."""
+        configured, ingest = settings.sources, settings.ingest
+        return cls(
+            max_file_bytes=ingest.max_file_bytes,
+            allowed_roots=ingest.allowed_roots,
+            user_agent=configured.user_agent,
+            crawl_delay_s=configured.crawl_delay_s,
+            crawl_max_bytes=configured.crawl_max_bytes,
+            git_timeout_s=configured.git_timeout_s,
+            git_max_bytes=configured.git_max_bytes,
+        )
 
 
 class SourceOpener:

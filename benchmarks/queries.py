@@ -1,0 +1,238 @@
+"""Tracked questions at a million distinct ones: popular, completions, similar, what counting costs.
+
+    python benchmarks/queries.py [--quick] [--questions N]
+
+Questions are made of a vocabulary by Zipf's law behind common beginnings, and asked by Zipf's law, over 30
+days. They are stored through the tracker, as requests are, with a clock that is set back. Reads are timed in
+the process, through the service, one after the other. Raw figures go to benchmarks/results/queries.json.
+"""
+
+from __future__ import annotations
+
+import as_served  # noqa: F401
+
+# isort: split
+import asyncio
+import itertools
+import random
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from ragstone.analytics.asking import Asking
+from ragstone.analytics.tracker import FLUSH_AT, QueryTracker, present_ms
+from ragstone.evaluate.corpus import batches
+from ragstone.evaluate.machine import resident_bytes
+from ragstone.evaluate.timing import latency_of, time_requests
+from ragstone.service.queries import PopularRequest, QueryService
+from ragstone.settings import Settings, StoreSettings
+from ragstone.store.database import Database, open_database
+from ragstone.store.queries import DAY_MS
+from ragstone.telemetry.metrics import Metrics
+from ragstone.types import SearchRequest
+from record import arguments, console, keep, quiet
+
+VOCABULARY = 30_000
+BEGINNINGS = {
+    "how do i ": 20,
+    "what is the ": 18,
+    "": 15,
+    "can i ": 10,
+    "where is ": 8,
+    "when does the ": 8,
+    "why ": 6,
+    "what are ": 6,
+    "who ": 5,
+    "which ": 4,
+}
+DAYS = 30
+TIMED = 2_000
+PREFIX_LENGTHS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 40)
+
+
+def vocabulary(choose: random.Random) -> list[str]:
+    """Pronounceable words, the first ones the most frequent."""
+    words: dict[str, None] = {}
+    while len(words) < VOCABULARY:
+        syllables = (
+            choose.choice("bcdfghklmnprst") + choose.choice("aeiou") for _ in range(choose.randint(1, 4))
+        )
+        words["".join(syllables)] = None
+    return list(words)
+
+
+def questions(count: int, seed: int = 5) -> Iterator[str]:
+    """So many different questions."""
+    choose = random.Random(seed)
+    words = vocabulary(choose)
+    weights = list(itertools.accumulate(1 / rank for rank in range(1, len(words) + 1)))
+    seen: set[str] = set()
+    while len(seen) < count:
+        beginning = choose.choices(list(BEGINNINGS), weights=list(BEGINNINGS.values()))[0]
+        question = beginning + " ".join(choose.choices(words, cum_weights=weights, k=choose.randint(2, 6)))
+        if question not in seen:
+            seen.add(question)
+            yield question
+
+
+def times_asked(count: int, seed: int = 6) -> list[int]:
+    """How often each of them is asked, by Zipf's law with exponent 1, in random order."""
+    asked = [max(1, count // (7 * rank)) for rank in range(1, count + 1)]
+    random.Random(seed).shuffle(asked)
+    return asked
+
+
+async def fill(database: Database, settings: Settings, count: int) -> dict[str, object]:
+    """Store every question through the tracker: on one day, or spread over all when asked often."""
+    day = [0]
+    tracker = QueryTracker(database, settings.cache, Metrics("0"), lambda: present_ms() - day[0] * DAY_MS)
+    choose = random.Random(7)
+    by_day: list[list[tuple[str, int]]] = [[] for _ in range(DAYS)]
+    for question, asked in zip(questions(count), times_asked(count), strict=True):
+        if asked < DAYS:
+            by_day[choose.randrange(DAYS)].append((question, asked))
+        else:
+            for one in by_day:
+                one.append((question, asked // DAYS))
+    flushes: list[float] = []
+    started = time.perf_counter()
+    for back in range(DAYS - 1, -1, -1):
+        day[0] = back
+        for batch in batches(by_day[back], FLUSH_AT):
+            for question, asked in batch:
+                asking = Asking("search", SearchRequest(question))
+                for _ in range(asked):
+                    tracker.record(asking, 1)
+            began = time.perf_counter()
+            await tracker.flush()
+            flushes.append(time.perf_counter() - began)
+    seconds = time.perf_counter() - started
+    slices = len(flushes) * FLUSH_AT
+    return {
+        "seconds": round(seconds, 1),
+        "questions_per_flush": FLUSH_AT,
+        "flush": latency_of(flushes, sum(flushes)).wire(),
+        "ms_per_question": round(sum(flushes) * 1000 / slices, 3),
+    }
+
+
+async def timed(ask: Callable[[str], Awaitable[object]], asked: Sequence[str]) -> dict[str, float]:
+    """The latency of one client; the first tenth only warms up."""
+    for question in asked[: len(asked) // 10]:
+        await ask(question)
+    found = await time_requests(ask, asked, 1)
+    return {"p50_ms": round(found.p50_ms, 3), "p95_ms": round(found.p95_ms, 3)}
+
+
+async def reads(service: QueryService, known: Sequence[str]) -> dict[str, object]:
+    """Every way of reading."""
+    changed = [" ".join(question.split()[1:]) for question in known]
+    other = list(itertools.islice(questions(len(known), seed=99), len(known)))
+
+    async def of_days(days: str) -> None:
+        await service.popular(PopularRequest(100, days=int(days)))
+
+    async def filtered(text: str) -> None:
+        await service.popular(PopularRequest(10, text=text))
+
+    few = known[:200]
+    return {
+        "popular_top_100": await timed(lambda _: service.popular(PopularRequest(100)), few),
+        "popular_top_100_of_7_days": await timed(of_days, ["7"] * 200),
+        "popular_top_100_of_30_days": await timed(of_days, ["30"] * 200),
+        "popular_with_a_word": await timed(filtered, [question.split()[-1] for question in few]),
+        "autocomplete": {
+            str(length): await timed(service.complete, [question[:length] for question in known])
+            for length in PREFIX_LENGTHS
+        },
+        "autocomplete_every_letter": await timed(service.complete, list("abcdefghijklmnopqrstuvwxyz") * 20),
+        "autocomplete_without_match": await timed(service.complete, ["qxz" + text for text in few]),
+        "similar_to_known": await timed(service.similar, known),
+        "similar_without_first_word": await timed(service.similar, changed),
+        "similar_to_new": await timed(service.similar, other),
+        "similar_to_frequent_words_only": await timed(service.similar, frequent(len(few))),
+        "found_without_first_word": await found_again(service, known, changed),
+    }
+
+
+def frequent(count: int) -> list[str]:
+    """Questions of the hundred most frequent words only: the longest lists of candidates."""
+    choose = random.Random(5)
+    words = vocabulary(choose)[:100]
+    return ["how do i " + " ".join(choose.choices(words, k=3)) for _ in range(count)]
+
+
+async def found_again(service: QueryService, known: Sequence[str], changed: Sequence[str]) -> float:
+    """How often a question is among the ten that are like it without its first word."""
+    hits = 0
+    for question, asked in zip(known, changed, strict=True):
+        hits += any(one.query.question == question for one in await service.similar(asked))
+    return round(hits / len(known), 3)
+
+
+async def measure(count: int) -> dict[str, object]:
+    """All figures."""
+    settings = Settings()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ragstone.db"
+        database = await open_database(path, StoreSettings())
+        try:
+            filled = await fill(database, settings, count)
+            await database.empty_log()
+            tracker = QueryTracker(database, settings.cache, Metrics("0"))
+            service = QueryService(database, tracker, settings)
+            known = random.Random(8).sample(list(questions(count)), min(TIMED, count))
+            resident = resident_bytes()
+            figures = await reads(service, known)
+            figures["record_us"] = record_us(tracker, known)
+            figures["statistics"] = await timed(lambda _: service.statistics(), known[:200])
+            size = path.stat().st_size
+            began = time.perf_counter()
+            one = await service.erase(known[0])
+            erased_one = time.perf_counter() - began
+            began = time.perf_counter()
+            everything = await service.erase()
+            erased_all = time.perf_counter() - began
+        finally:
+            await database.aclose()
+    return {
+        "questions": count,
+        "stored": filled,
+        "reads": figures,
+        "database_mb": round(size / 2**20, 1),
+        "resident_mb": round(resident / 2**20, 1),
+        "erase_one_ms": round(erased_one * 1000, 1),
+        "erase_all_s": round(erased_all, 2),
+        "erased": [one.count, everything.count],
+    }
+
+
+def record_us(tracker: QueryTracker, known: Sequence[str]) -> float:
+    """Microseconds that a request spends on being counted."""
+    askings = [Asking("search", SearchRequest(question)) for question in known]
+    began = time.perf_counter()
+    for asking in askings:
+        tracker.record(asking, 1)
+    seconds = time.perf_counter() - began
+    tracker.forget(lambda *_: True)
+    return round(seconds * 1e6 / len(askings), 1)
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--questions", type=int, default=1_000_000, help="different questions")
+    options = parser.parse_args()
+    quiet()
+    figures = asyncio.run(measure(20_000 if options.quick else options.questions))
+    table = Table("figure", "value", title="Tracked questions")
+    for key, value in figures.items():
+        table.add_row(key, str(value))
+    console().print(table)
+    keep("queries", figures, is_quick=options.quick)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What is asked: tracked questions, the popular ones, completions and similar questions."""

@@ -1,0 +1,66 @@
+"""Erasing questions: out of reach in every process when it returns, and overwritten in the file."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ragstone.analytics.tracker import QueryTracker, empty_closed, forget, present_ms
+from ragstone.analytics.words import digest_of
+from ragstone.cancellation import run_to_end
+from ragstone.store.queries import (
+    WHOLE_TENANT,
+    close_scopes,
+    note_erasure,
+    questions_like,
+)
+
+if TYPE_CHECKING:
+    from ragstone.store.database import Database
+    from ragstone.types import TenantId
+
+LOG_ATTEMPTS = 20
+LOG_PAUSE_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What an erasure took away.
+
+    `is_log_empty` is False when readers held the write-ahead log open all the time: what it holds of the
+    questions goes with the next checkpoint.
+    """
+
+    count: int
+    is_log_empty: bool
+
+
+async def erase_all(database: Database, tracker: QueryTracker, tenant_id: TenantId) -> Erased:
+    """Forget every question of a tenant. One short transaction hides them; their rows go in slices after."""
+    tracker.forget(lambda principal, _: principal.tenant_id == tenant_id)
+    async with database.write() as connection:
+        present = present_ms()
+        await note_erasure(connection, tenant_id, WHOLE_TENANT, present)
+        count = await close_scopes(connection, tenant_id, present)
+    await run_to_end(empty_closed(database))
+    return Erased(count, await _empty_log(database))
+
+
+async def erase_one(database: Database, tracker: QueryTracker, tenant_id: TenantId, question: str) -> Erased:
+    """Forget one question of a tenant, in its normal form, whoever asked it."""
+    digest = digest_of(question)
+    tracker.forget(lambda principal, waiting: principal.tenant_id == tenant_id and waiting == digest)
+    async with database.write() as connection:
+        await note_erasure(connection, tenant_id, digest, present_ms())
+        rows = await questions_like(connection, tenant_id, digest)
+        count = sum([await forget(connection, scope_id, [row]) for scope_id, row in rows.items()])
+    return Erased(count, await _empty_log(database))
+
+
+async def _empty_log(database: Database) -> bool:
+    for _ in range(LOG_ATTEMPTS):
+        if await database.empty_log():
+            return True
+        await asyncio.sleep(LOG_PAUSE_S)
+    return False

@@ -1,0 +1,130 @@
+"""Where the commands about tracked questions and warming do their work; see `backend`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from ragstone.entrypoints import wire_queries
+from ragstone.service.queries import PopularRequest
+
+if TYPE_CHECKING:
+    from ragstone.runtime import Engine
+
+Wire = dict[str, object]
+Call = Callable[..., Awaitable[Wire]]
+"""`RemoteBackend`'s way to the server: method, path, and `query` or `body`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PopularChoice:
+    """Which popular questions to list."""
+
+    limit: int
+    days: int | None
+    prefix: str | None
+    text: str | None
+    collection: str | None
+
+
+class QueryCalls(Protocol):
+    """What the commands need; every answer looks as on the wire of HTTP."""
+
+    async def popular(self, wanted: PopularChoice) -> Wire:
+        """The most asked questions."""
+        ...
+
+    async def complete(self, prefix: str, limit: int) -> Wire:
+        """Questions that begin so."""
+        ...
+
+    async def similar(self, question: str, limit: int) -> Wire:
+        """Questions like one."""
+        ...
+
+    async def statistics(self, days: int | None) -> Wire:
+        """What was asked, by day."""
+        ...
+
+    async def erase(self, question: str | None) -> Wire:
+        """Forget one question, or all."""
+        ...
+
+    async def warm(self, top: int | None) -> Wire:
+        """Warm the caches; answers at the end of the run."""
+        ...
+
+
+class LocalQueries:
+    """In this process."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def popular(self, wanted: PopularChoice) -> Wire:
+        """The most asked questions."""
+        asked = PopularRequest(wanted.limit, wanted.days, wanted.prefix, wanted.text, wanted.collection)
+        return wire_queries.popular(await self._engine.queries.popular(asked), wanted.days)
+
+    async def complete(self, prefix: str, limit: int) -> Wire:
+        """Questions that begin so."""
+        return wire_queries.completions(await self._engine.queries.complete(prefix, limit))
+
+    async def similar(self, question: str, limit: int) -> Wire:
+        """Questions like one."""
+        return wire_queries.similar(await self._engine.queries.similar(question, limit))
+
+    async def statistics(self, days: int | None) -> Wire:
+        """What was asked, by day."""
+        return wire_queries.statistics(await self._engine.queries.statistics(days))
+
+    async def erase(self, question: str | None) -> Wire:
+        """Forget one question, or all."""
+        return wire_queries.erased(await self._engine.queries.erase(question))
+
+    async def warm(self, top: int | None) -> Wire:
+        """Warm the caches of this process; those that last outlive it."""
+        await self._engine.warmer.run(top)
+        return wire_queries.warming(self._engine.warmer.status())
+
+
+class RemoteQueries:
+    """In the running server."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    async def popular(self, wanted: PopularChoice) -> Wire:
+        """The most asked questions."""
+        query = {
+            "limit": str(wanted.limit),
+            "days": None if wanted.days is None else str(wanted.days),
+            "prefix": wanted.prefix,
+            "q": wanted.text,
+            "collection": wanted.collection,
+        }
+        return await self._call("GET", "/v1/queries/popular", query=query)
+
+    async def complete(self, prefix: str, limit: int) -> Wire:
+        """Questions that begin so."""
+        query = {"q": prefix, "limit": str(limit)}
+        return await self._call("GET", "/v1/queries/autocomplete", query=query)
+
+    async def similar(self, question: str, limit: int) -> Wire:
+        """Questions like one."""
+        query = {"q": question, "limit": str(limit)}
+        return await self._call("GET", "/v1/queries/similar", query=query)
+
+    async def statistics(self, days: int | None) -> Wire:
+        """What was asked, by day."""
+        query = {"days": None if days is None else str(days)}
+        return await self._call("GET", "/v1/queries/statistics", query=query)
+
+    async def erase(self, question: str | None) -> Wire:
+        """Forget one question, or all."""
+        return await self._call("DELETE", "/v1/queries", query={"q": question})
+
+    async def warm(self, top: int | None) -> Wire:
+        """Warm the server's caches."""
+        return await self._call("POST", "/v1/cache/warm", body={"top": top, "wait": True})

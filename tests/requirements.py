@@ -14,6 +14,8 @@ DONE: Mapping[str, str] = MappingProxyType(
         "ANA-05": "Popular questions, completions within 5 ms at a million, and similar ones, per tenant.",
         "CAC-13": "Questions are counted in all and by day, bounded, over processes; erased without trace.",
         "CAC-14": "The top questions are asked again by hand, at start, on schedule and after a change.",
+        "CAC-10": "Behind the process lies Redis or a file; without it requests are slower, never wrong.",
+        "CAC-12": "Equal questions at once cost one answer, among processes, too; who dies hands over.",
         "CHK-01": "Chunks keep to a token budget, with overlap, on structural boundaries, by collection.",
         "CHK-02": "The heading path of a chunk is embedded and indexed with it, once.",
         "CHK-03": "A collection may cut where the meaning of neighbouring sentences changes.",

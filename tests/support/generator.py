@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 STOP_LIMIT_S = 5.0
+HELD_LIMIT_S = 60.0
 
 
 @dataclass
@@ -24,7 +25,8 @@ class GeneratorDouble:
     """Answers with `pieces`; `model` in the request chooses how it behaves.
 
     good: pieces, then usage. garbage: no event stream. cut: ends after the first piece. slow: the first
-    piece, then nothing until the client leaves (`left` is set then). locked: 401.
+    piece, then nothing until the client leaves (`left` is set then). held: nothing before `may_go` is set.
+    locked: 401.
     """
 
     base_url: str = ""
@@ -32,6 +34,7 @@ class GeneratorDouble:
     requests: list[dict[str, object]] = field(default_factory=list)
     asked: threading.Event = field(default_factory=threading.Event)
     left: threading.Event = field(default_factory=threading.Event)
+    may_go: threading.Event = field(default_factory=threading.Event)
 
     async def complete(self, request: Request) -> Response:
         """Answer one request."""
@@ -45,6 +48,8 @@ class GeneratorDouble:
         return StreamingResponse(self._events(asked["model"]), media_type="text/event-stream")
 
     async def _events(self, model: str) -> AsyncIterator[str]:
+        if model == "held":
+            await asyncio.to_thread(self.may_go.wait, HELD_LIMIT_S)
         for piece in self.pieces:
             yield _event({"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
             if model == "cut":

@@ -113,9 +113,7 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
         stack.push_async_callback(database.aclose)
         slot = await to_thread.run_sync(take_slot, home.index)
         follower = await _open_follower(stack, database, slot, settings)
-        generator = _build_generator(settings)
-        if generator is not None:
-            stack.push_async_callback(generator.aclose)
+        generator = _open_generator(stack, settings)
         parser = build_parser(_parsing_limits(settings))
         stack.push_async_callback(parser.aclose)
         embedder = await opening
@@ -125,21 +123,15 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
         if isinstance(embedder, CachingEmbedder):
             metrics.watch_query_embeddings(embedder.lookups)
         ingest = IngestPipeline(database, writer, parser, embedder, blobs, settings.ingest)
-        longest, load = settings.limits.query_max_chars, Load()
-        recorder = Recorder(tracker := _open_tracker(stack, database, settings, metrics), load, longest)
+        longest = settings.limits.query_max_chars
         search = SearchPipeline(database, follower, embedder, settings.search, longest)
         answer = AnswerPipeline(database, search, embedder, generator, settings.answer, settings.generator)
         documents = DocumentService(database, writer, ingest, metrics)
-        checkpoints = Checkpoints(home.checkpoints, version("ragstone"))
-        parts = WorkerParts(database, documents, blobs, checkpoints, metrics)
+        parts = WorkerParts(database, documents, blobs, _checkpoints(home), metrics)
         incoming, worker = _open_worker(stack, settings, home, parts)
         jobs = JobService(parts, worker, JobQueue(parts, incoming, settings.ingest), follower)
         sources = _build_sources(stack, settings, home, parts, JobIntake(documents, jobs, worker))
-        searching = SearchService(search, settings.search, metrics, recorder)
-        answering = AnswerService(answer, settings.answer, metrics, recorder)
-        answers_too = generator is None or settings.cache.warm_answers
-        repeater = Repeater(searching, answering, answers_too=answers_too)
-        warmer = _open_warmer(stack, WarmingParts(database, repeater, load, worker, metrics), settings)
+        asking = _open_asking(stack, settings, parts, worker, (search, answer, generator is not None))
         engine = Engine(
             settings=settings,
             home=home,
@@ -149,10 +141,10 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
             jobs=jobs,
             worker=worker,
             sources=sources,
-            search=searching,
-            answers=answering,
-            queries=QueryService(database, tracker, settings),
-            warmer=warmer,
+            search=asking.search,
+            answers=asking.answers,
+            queries=asking.queries,
+            warmer=asking.warmer,
             checker=Checker(database, follower, writer, embedder, blobs),
             health=Health(database, follower, embedder, generator),
             metrics=metrics,
@@ -176,19 +168,40 @@ async def _tidy(engine: Engine, incoming: Incoming) -> None:
     await to_thread.run_sync(incoming.remove_abandoned)
 
 
-def _open_tracker(
-    stack: AsyncExitStack, database: Database, settings: Settings, metrics: Metrics
-) -> QueryTracker:
+def _checkpoints(home: Home) -> Checkpoints:
+    return Checkpoints(home.checkpoints, version("ragstone"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """What is asked, and what is made of that."""
+
+    search: SearchService
+    answers: AnswerService
+    queries: QueryService
+    warmer: Warmer
+
+
+def _open_asking(
+    stack: AsyncExitStack,
+    settings: Settings,
+    parts: WorkerParts,
+    worker: JobWorker,
+    pipelines: tuple[SearchPipeline, AnswerPipeline, bool],
+) -> _Asking:
+    """The last of `pipelines` says whether there is a generator, whose answers cost tokens."""
+    database, metrics, load = parts.database, parts.metrics, Load()
     tracker = QueryTracker(database, settings.cache, metrics)
     stack.push_async_callback(tracker.aclose)
     tracker.start()
-    return tracker
-
-
-def _open_warmer(stack: AsyncExitStack, parts: WarmingParts, settings: Settings) -> Warmer:
-    warmer = Warmer(parts, settings.cache)
+    recorder = Recorder(tracker, load, settings.limits.query_max_chars)
+    search = SearchService(pipelines[0], settings.search, metrics, recorder)
+    answers = AnswerService(pipelines[1], settings.answer, metrics, recorder)
+    answers_too = settings.cache.warm_answers or not pipelines[2]
+    repeater = Repeater(search, answers, answers_too=answers_too)
+    warmer = Warmer(WarmingParts(database, repeater, load, worker, metrics), settings.cache)
     stack.push_async_callback(warmer.aclose)
-    return warmer
+    return _Asking(search, answers, QueryService(database, tracker, settings), warmer)
 
 
 async def _open_embedder(settings: Settings, given: Embedder | None) -> Embedder:
@@ -228,6 +241,13 @@ async def _open_follower(
         raise
     stack.push_async_callback(follower.aclose)
     return follower
+
+
+def _open_generator(stack: AsyncExitStack, settings: Settings) -> Generator | None:
+    generator = _build_generator(settings)
+    if generator is not None:
+        stack.push_async_callback(generator.aclose)
+    return generator
 
 
 def _build_generator(settings: Settings) -> Generator | None:

@@ -93,6 +93,9 @@ async def test_it_waits_while_the_process_is_busy(tracked: Tracked, kind: str) -
     warmer = warmer_on(tracked, services, load, jobs)
     with load.request() if kind == "request" else Load().request():
         running = warmer.begin("asked")
+        async with asyncio.timeout(LIMIT_S):
+            while (current := warmer.status().current) is None or current.planned < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0)
         await asyncio.wait([running], timeout=0.2)
 
         assert services.asked == []

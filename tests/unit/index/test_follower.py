@@ -377,6 +377,8 @@ def spoil(slot: Path, collection: Collection, damage: str) -> None:
         case "segments":
             for path in folder.glob("*.*"):
                 if path.suffix not in (".json", ".lock"):
+                    # A new file: cutting one that a thread of this process still maps would end the process.
+                    path.unlink()
                     path.write_bytes(b"")
         case "note":
             note.write_text("{")

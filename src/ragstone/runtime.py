@@ -64,6 +64,7 @@ from ragstone.telemetry.metrics import Metrics
 from ragstone.types import DEFAULT_COLLECTION, DEFAULT_TENANT
 
 if TYPE_CHECKING:
+    from ragstone.cache.ports import Tier
     from ragstone.models.ports import Embedder, Generator
 
 log = structlog.get_logger(__name__)
@@ -95,10 +96,15 @@ class Engine:
 
 
 @asynccontextmanager
-async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> AsyncIterator[Engine]:
+async def open_engine(
+    loaded: Loaded,
+    embedder: Embedder | None = None,
+    generator: Generator | None = None,
+    tier: Tier | None = None,
+) -> AsyncIterator[Engine]:
     """Open the home, migrate, catch the indexes up, load the model; close all of it at the end.
 
-    `embedder` stands in for the configured one, and is closed as that would be.
+    `embedder`, `generator` and `tier` stand in for the configured ones, and are closed as those would be.
 
     Raises:
         HomeMismatch: the home is of another version or damaged.
@@ -114,11 +120,11 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
         stack.push_async_callback(database.aclose)
         slot = await to_thread.run_sync(take_slot, home.index)
         follower = await _open_follower(stack, database, slot, settings)
-        generator = _open_generator(stack, settings)
+        generator = _open_generator(stack, settings, generator)
         parser = build_parser(_parsing_limits(settings))
         stack.push_async_callback(parser.aclose)
         metrics = Metrics(version("ragstone"))
-        cache = _open_cache(stack, settings, metrics)
+        cache = _open_cache(stack, settings, metrics, tier)
         embedder = _remembering(await opening, cache, metrics)
         blobs = Blobs(home.blobs)
         writer = Writer(database, follower)
@@ -188,8 +194,8 @@ async def _close_opened(opening: asyncio.Task[Embedder]) -> None:
         await opening.result().aclose()
 
 
-def _open_cache(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> Cache:
-    cache = Cache(limits_of(settings.cache))
+def _open_cache(stack: AsyncExitStack, settings: Settings, metrics: Metrics, tier: Tier | None) -> Cache:
+    cache = Cache(limits_of(settings.cache), tier)
     stack.push_async_callback(cache.aclose)
     metrics.watch_caches(cache.statistics)
     return cache
@@ -235,8 +241,11 @@ def _build_questions(
     return search, CachingAnswers(answers, standings, cache, recipes)
 
 
-def _open_generator(stack: AsyncExitStack, settings: Settings) -> Generator | None:
+def _open_generator(stack: AsyncExitStack, settings: Settings, given: Generator | None) -> Generator | None:
     configured = settings.generator
+    if given is not None:
+        stack.push_async_callback(given.aclose)
+        return given
     if configured.base_url is None:
         return None
     if not configured.model:

@@ -70,6 +70,7 @@ from ragstone.telemetry.metrics import Metrics
 from ragstone.types import DEFAULT_COLLECTION, DEFAULT_TENANT
 
 if TYPE_CHECKING:
+    from ragstone.cache.ports import Tier
     from ragstone.models.ports import Embedder, Generator
 
 log = structlog.get_logger(__name__)
@@ -129,10 +130,15 @@ class _Asking:
 
 
 @asynccontextmanager
-async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> AsyncIterator[Engine]:
+async def open_engine(
+    loaded: Loaded,
+    embedder: Embedder | None = None,
+    generator: Generator | None = None,
+    tier: Tier | None = None,
+) -> AsyncIterator[Engine]:
     """Open the home, migrate, catch the indexes up, load the model; close all of it at the end.
 
-    `embedder` stands in for the configured one, and is closed as that would be.
+    `embedder`, `generator` and `tier` stand in for the configured ones, and are closed as those would be.
 
     Raises:
         HomeMismatch: the home is of another version or damaged.
@@ -140,7 +146,7 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
     """
     settings = loaded.settings
     async with AsyncExitStack() as stack:
-        base = await _open_base(stack, loaded, embedder)
+        base = await _open_base(stack, loaded, embedder, generator, tier)
         database, follower, metrics = base.database, base.follower, base.metrics
         parser = build_parser(ParsingLimits.from_settings(settings.ingest))
         stack.push_async_callback(parser.aclose)
@@ -180,7 +186,13 @@ async def open_engine(loaded: Loaded, embedder: Embedder | None = None) -> Async
         yield engine
 
 
-async def _open_base(stack: AsyncExitStack, loaded: Loaded, embedder: Embedder | None) -> _Base:
+async def _open_base(
+    stack: AsyncExitStack,
+    loaded: Loaded,
+    embedder: Embedder | None,
+    generator: Generator | None,
+    tier: Tier | None,
+) -> _Base:
     settings = loaded.settings
     home = await to_thread.run_sync(open_home, loaded.home)
     # The model loads beside the rest: 0.3 s, most of it outside the interpreter.
@@ -190,9 +202,9 @@ async def _open_base(stack: AsyncExitStack, loaded: Loaded, embedder: Embedder |
     stack.push_async_callback(database.aclose)
     slot = await to_thread.run_sync(take_slot, home.index)
     follower = await _open_follower(stack, database, slot, settings)
-    generator = _open_generator(stack, settings)
+    generator = _open_generator(stack, settings, generator)
     metrics = Metrics(version("ragstone"))
-    cache = _open_cache(stack, settings, home, metrics)
+    cache = _open_cache(stack, settings, metrics, _shared(settings, home, metrics, tier))
     return _Base(
         settings=settings,
         home=home,
@@ -256,10 +268,15 @@ async def _close_opened(opening: asyncio.Task[Embedder]) -> None:
         await opening.result().aclose()
 
 
-def _open_cache(stack: AsyncExitStack, settings: Settings, home: Home, metrics: Metrics) -> Cache:
+def _shared(settings: Settings, home: Home, metrics: Metrics, tier: Tier | None) -> SharedCache:
+    if tier is not None:
+        return SharedCache(tier)
     configured = settings.cache
-    shared = open_shared_cache(configured, home.cache, metrics) if configured.enabled else SharedCache()
-    cache = Cache(limits_of(configured), shared.tier, shared.claims)
+    return open_shared_cache(configured, home.cache, metrics) if configured.enabled else SharedCache()
+
+
+def _open_cache(stack: AsyncExitStack, settings: Settings, metrics: Metrics, shared: SharedCache) -> Cache:
+    cache = Cache(limits_of(settings.cache), shared.tier, shared.claims)
     stack.push_async_callback(cache.aclose)
     metrics.watch_caches(cache.statistics)
     return cache
@@ -312,8 +329,11 @@ def _open_asking(stack: AsyncExitStack, base: _Base) -> _Asking:
     )
 
 
-def _open_generator(stack: AsyncExitStack, settings: Settings) -> Generator | None:
+def _open_generator(stack: AsyncExitStack, settings: Settings, given: Generator | None) -> Generator | None:
     configured = settings.generator
+    if given is not None:
+        stack.push_async_callback(given.aclose)
+        return given
     if configured.base_url is None:
         return None
     if not configured.model:

@@ -321,7 +321,11 @@ class IndexFollower:
             if collection_id in self._indexes:
                 indexes = self._indexes[collection_id]
                 await self._apply_documents(indexes, keys, with_vectors=with_vectors)
-                indexes.last_change = max(indexes.last_change, newest[collection_id])
+        # All at once: a request over two collections must not have the newer change of one without the
+        # older change of the other under the version of the newer.
+        for collection_id in by_collection.keys() & self._indexes.keys():
+            indexes = self._indexes[collection_id]
+            indexes.last_change = max(indexes.last_change, newest[collection_id])
 
     async def _add_collections(self, wanted: Iterable[CollectionId]) -> None:
         async with self._database.read() as connection:

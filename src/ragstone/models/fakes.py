@@ -15,6 +15,8 @@ from ragstone.models.ports import Delta, EmbedderStatistics, GenerationOptions, 
 from ragstone.types import Matrix, TokenCounter, Usage, Vector
 
 WORD = re.compile(r"\w+")
+PASSAGE = re.compile(r"<passage>\n\[(\d+)\][^\n]*\n(.*?)\n</passage>", re.DOTALL)
+"""A passage's number and text, as `answer.prompt` frames it."""
 
 
 class WordCounter:
@@ -131,3 +133,37 @@ class ScriptedGenerator:
     async def aclose(self) -> None:
         """Note that it was closed."""
         self.is_closed = True
+
+
+class QuotingGenerator:
+    """Repeats the first sentence of every passage of its prompt, cited, after a name that no other text has.
+
+    The names are `{label}1`, `{label}2` and so on. Between its pieces others have their turn.
+    """
+
+    def __init__(self, label: str = "text", model: str = "quoting") -> None:
+        self.model = model
+        self.count = 0
+        """Texts begun."""
+        self._label = label
+
+    async def stream(
+        self,
+        prompt: Prompt,
+        options: GenerationOptions,  # noqa: ARG002 - of the port
+        deadline: Deadline,
+    ) -> AsyncGenerator[Delta | Usage, None]:
+        """The name, then each passage's sentence with its marker, then a usage that counts words."""
+        deadline.check("the answer was generated")
+        self.count += 1
+        pieces = [f"{self._label}{self.count}:"]
+        for number, text in PASSAGE.findall(prompt.user):
+            pieces.append(f" {text.strip().partition('.')[0]} [{number}].")
+        for piece in pieces:
+            await asyncio.sleep(0)
+            yield Delta(piece)
+        words = WordCounter().count
+        yield Usage(sum(words(message.content) for message in prompt.messages), words("".join(pieces)))
+
+    async def aclose(self) -> None:
+        """Nothing is held."""

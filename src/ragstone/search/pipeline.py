@@ -83,8 +83,10 @@ class SearchPipeline:
 
     async def _run(self, request: SearchRequest, deadline: Deadline, timer: StageTimer) -> SearchResult:
         depth = max(self._settings.candidates, request.top_k + OVERFETCH)
+        await self._standings.catch_up()
         for _ in range(MOST_ATTEMPTS):
             deadline.check("search")
+            applied = self._follower.applied_version
             collections = await self._standings.resolve(request)
             version = self._follower.corpus_version(collection.id for collection in collections)
             plan = await self._plan(request, collections, depth, timer)
@@ -93,7 +95,7 @@ class SearchPipeline:
                 ranked = self._fuse(plan, legs)
             with timer.stage("hydrate"):
                 hydrated, is_complete = await self._hydrate(plan, ranked)
-            if await self._caught_up(hydrated, is_complete=is_complete):
+            if await self._caught_up(hydrated, applied, is_complete=is_complete):
                 continue
             if self._is_short(plan, hydrated, ranked):
                 depth *= 4
@@ -157,13 +159,14 @@ class SearchPipeline:
             found = await surroundings(connection, request.principal, keys, expansion)
         return tuple(replace(hit, surroundings=found.get(hit.chunk_key)) for hit in hits)
 
-    async def _caught_up(self, hydrated: Hydrated, *, is_complete: bool) -> bool:
+    async def _caught_up(self, hydrated: Hydrated, applied: int, *, is_complete: bool) -> bool:
         """Catch up when the answer may be wrong without: then search again.
 
         Other processes' changes are always waited for. Our own that are not acknowledged yet only matter
-        when a candidate was lost to one: its document may have other text by now.
+        when a candidate was lost to one: its document may have other text by now. `applied` is what the
+        indexes had before the legs were asked; they may have moved on since.
         """
-        newer = hydrated.store_version > self._follower.applied_version
+        newer = hydrated.store_version > applied
         if not newer or (is_complete and not self._follower.is_behind_others(hydrated.store_version)):
             return False
         await self._follower.catch_up(hydrated.store_version)

@@ -13,6 +13,7 @@ from ragstone.types import Collection, CollectionId, SearchRequest
 if TYPE_CHECKING:
     from ragstone.index.follower import IndexFollower
     from ragstone.store.database import Database
+    from ragstone.store.version_watch import CorpusState
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,17 @@ class Standings:
             CollectionNotFound: a named collection does not exist.
         """
         request = self.normalised(request)
-        state = await self._database.corpus_state()
-        if self._follower.is_behind_others(state.version):
-            await self._follower.catch_up(state.version)
+        state = await self.catch_up()
         ids = tuple(collection.id for collection in await self.resolve(request))
         version = self._follower.corpus_version(ids)
         return Standing(request, Reader.of(state.epoch, request.principal), ids, version)
+
+    async def catch_up(self) -> CorpusState:
+        """What the truth is at, once every change that others have acknowledged is in the indexes."""
+        state = await self._database.corpus_state()
+        if self._follower.is_behind_others(state.version):
+            await self._follower.catch_up(state.version)
+        return state
 
     def normalised(self, request: SearchRequest) -> SearchRequest:
         """The request with its query as both legs take it.

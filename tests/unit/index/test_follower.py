@@ -125,6 +125,27 @@ async def test_changes_of_another_process_are_applied(tmp_path: Path) -> None:
         assert set(here.follower.collections_of(films.tenant_id)) == {"books", "films"}
 
 
+async def test_changes_of_two_collections_show_in_their_version_together(tmp_path: Path) -> None:
+    """Whoever sees the newest version while changes are applied finds every older change, too."""
+    async with open_parts(tmp_path) as ours, open_parts(tmp_path) as theirs:
+        first, second = await ours.create("first"), await ours.create("second")
+        await theirs.follower.catch_up(2)
+        await ours.put(first, document("heron"))
+        await ours.put(second, document("stork"))
+        await ours.put(first, document("crane"))
+
+        applying = asyncio.ensure_future(theirs.follower.catch_up(5))
+        seen = {theirs.follower.corpus_version([first.id, second.id])}
+        while not applying.done():
+            await asyncio.sleep(0)
+            version = theirs.follower.corpus_version([first.id, second.id])
+            seen.add(version)
+            if version == 5:
+                assert await theirs.found(second, "stork") == await stored_keys(ours, second)
+
+        assert seen == {2, 5}
+
+
 async def test_a_dropped_and_created_collection_starts_empty(tmp_path: Path) -> None:
     """Between two looks of another process a collection may go and come again under its name."""
     async with open_parts(tmp_path) as here, open_parts(tmp_path) as there:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Set as AbstractSet
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -24,14 +25,17 @@ from ragstone.errors import (
     ModelMismatch,
     Overloaded,
 )
+from ragstone.index.follower import IndexFollower
 from ragstone.models.fakes import HashEmbedder
 from ragstone.search.pipeline import SearchPipeline
 from ragstone.settings import SearchSettings
-from ragstone.store.documents import find_by_id, put_document
+from ragstone.store.documents import find_by_id, put_document, states_of
 from ragstone.telemetry.stages import StageTimer
 from ragstone.types import (
     LOCAL_OWNER,
+    Candidate,
     Collection,
+    CollectionId,
     Compare,
     DocumentId,
     Principal,
@@ -52,6 +56,26 @@ class BusyEmbedder(HashEmbedder):
     async def embed_query(self, text: str, deadline: Deadline) -> Vector:
         """Refuse."""
         raise Overloaded("Too many queries wait.")
+
+
+class Meanwhile:
+    """The follower, and something that happens once, right after the lexical leg was asked."""
+
+    def __init__(self, follower: IndexFollower, happens: Callable[[], Awaitable[object]]) -> None:
+        self._follower = follower
+        self._happens = [happens]
+
+    async def search_lexical(
+        self, collection_id: CollectionId, query: str, limit: int, allowed: AbstractSet[int] | None
+    ) -> list[Candidate]:
+        """What the index had before."""
+        found = await self._follower.search_lexical(collection_id, query, limit, allowed)
+        if self._happens:
+            await self._happens.pop()()
+        return found
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._follower, name)
 
 
 @pytest.fixture
@@ -205,6 +229,40 @@ async def test_a_filter_and_a_search_see_one_truth(parts: Parts) -> None:
     request = replace(HERON, filters=Compare("eq", "year", 1999))
 
     assert (await search(pipeline(parts), request)).hits == ()
+
+
+async def test_a_document_replaced_while_the_legs_are_asked_is_found(parts: Parts) -> None:
+    """The candidate is gone, and the indexes have its successor by the time that one looks."""
+    books = parts.follower.collections_of(LOCAL_OWNER.tenant_id)["books"]
+    async with parts.database.read() as connection:
+        (old,) = await states_of(connection, LOCAL_OWNER, books.id, None)
+
+    async def replaced() -> None:
+        async with parts.writer.change() as change:
+            new = document("The heron flies.", document_id=old.id)
+            key, _ = await put_document(change.connection, books.id, new, old)
+            change.touch(books.id, [key])
+
+    follower = cast("IndexFollower", Meanwhile(parts.follower, replaced))
+
+    result = await search(pipeline(replace(parts, follower=follower)), replace(HERON, mode="lexical"))
+
+    assert [hit.text for hit in result.hits] == ["The heron flies."]
+
+
+async def test_what_another_process_acknowledged_before_is_found_whoever_catches_up(
+    parts: Parts, tmp_path: Path
+) -> None:
+    """Another request brings the indexes up to date between this one's legs and its look at the rows."""
+    async with open_parts(tmp_path) as there:
+        books = there.follower.collections_of(LOCAL_OWNER.tenant_id)["books"]
+        await there.put(books, document("Another heron."))
+    follower = cast("IndexFollower", Meanwhile(parts.follower, partial(parts.follower.catch_up, 3)))
+
+    result = await search(pipeline(replace(parts, follower=follower)), replace(HERON, mode="lexical"))
+
+    assert {hit.text for hit in result.hits} == {"The heron waits.", "Another heron."}
+    assert result.corpus_version == 3
 
 
 async def test_searches_beside_replacements_never_show_old_text(parts: Parts) -> None:

@@ -1,6 +1,6 @@
 """Tracked questions at a million distinct ones: popular, completions, similar, what counting costs.
 
-    python benchmarks/queries.py [--quick] [--questions N]
+    python benchmarks/queries.py [--quick] [--questions N] [--database FILE]
 
 Questions are made of a vocabulary by Zipf's law behind common beginnings, and asked by Zipf's law, over 30
 days. They are stored through the tracker, as requests are, with a clock that is set back. Reads are timed in
@@ -14,10 +14,13 @@ import as_served  # noqa: F401
 # isort: split
 import asyncio
 import itertools
+import json
 import random
+import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from rich.table import Table
@@ -25,7 +28,6 @@ from rich.table import Table
 from ragstone.analytics.asking import Asking
 from ragstone.analytics.tracker import FLUSH_AT, QueryTracker, present_ms
 from ragstone.evaluate.corpus import batches
-from ragstone.evaluate.machine import resident_bytes
 from ragstone.evaluate.timing import latency_of, time_requests
 from ragstone.service.queries import PopularRequest, QueryService
 from ragstone.settings import Settings, StoreSettings
@@ -154,6 +156,7 @@ async def reads(service: QueryService, known: Sequence[str]) -> dict[str, object
         "similar_without_first_word": await timed(service.similar, changed),
         "similar_to_new": await timed(service.similar, other),
         "similar_to_frequent_words_only": await timed(service.similar, frequent(len(few))),
+        "statistics": await timed(lambda _: service.statistics(), few),
         "found_without_first_word": await found_again(service, known, changed),
     }
 
@@ -173,40 +176,68 @@ async def found_again(service: QueryService, known: Sequence[str], changed: Sequ
     return round(hits / len(known), 3)
 
 
-async def measure(count: int) -> dict[str, object]:
-    """All figures."""
+async def measure(path: Path, count: int) -> dict[str, object]:
+    """All figures but the size; erasing is done on a copy."""
     settings = Settings()
+    async with opened(path) as database:
+        stored = await filled(database, settings, count)
+        service = QueryService(database, tracker_on(database, settings), settings)
+        known = random.Random(8).sample(list(questions(count)), min(TIMED, count))
+        figures = await reads(service, known)
+        figures["record_us"] = record_us(tracker_on(database, settings), known)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "ragstone.db"
-        database = await open_database(path, StoreSettings())
-        try:
-            filled = await fill(database, settings, count)
-            await database.empty_log()
-            tracker = QueryTracker(database, settings.cache, Metrics("0"))
-            service = QueryService(database, tracker, settings)
-            known = random.Random(8).sample(list(questions(count)), min(TIMED, count))
-            resident = resident_bytes()
-            figures = await reads(service, known)
-            figures["record_us"] = record_us(tracker, known)
-            figures["statistics"] = await timed(lambda _: service.statistics(), known[:200])
-            size = path.stat().st_size
-            began = time.perf_counter()
-            one = await service.erase(known[0])
-            erased_one = time.perf_counter() - began
-            began = time.perf_counter()
-            everything = await service.erase()
-            erased_all = time.perf_counter() - began
-        finally:
-            await database.aclose()
+        async with opened(Path(shutil.copy(path, folder))) as copy:
+            service = QueryService(copy, tracker_on(copy, settings), settings)
+            erased = await erasing(copy, service, known[0])
+    return {"questions": count, "stored": stored, "reads": figures, "erased": erased}
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[Database]:
+    """A database whose log is emptied, and which is closed at the end."""
+    database = await open_database(path, StoreSettings())
+    try:
+        yield database
+        await database.empty_log()
+    finally:
+        await database.aclose()
+
+
+async def filled(database: Database, settings: Settings, count: int) -> object:
+    """The figures of filling the database, now or at an earlier run on the same file."""
+    kept = database.path.with_suffix(".json")
+    if kept.exists():
+        return json.loads(kept.read_text("utf-8"))
+    figures = await fill(database, settings, count)
+    await database.empty_log()
+    figures["database_mb"] = round(database.path.stat().st_size / 2**20, 1)
+    kept.write_text(json.dumps(figures), "utf-8")
+    return figures
+
+
+def tracker_on(database: Database, settings: Settings) -> QueryTracker:
+    """A tracker that stores nothing by itself."""
+    return QueryTracker(database, settings.cache, Metrics("0"))
+
+
+async def erasing(database: Database, service: QueryService, question: str) -> dict[str, object]:
+    """One question, then all; and how long a write of somebody else waits meanwhile at most."""
+    began = time.perf_counter()
+    one = await service.erase(question)
+    one_s = time.perf_counter() - began
+    waits: list[float] = []
+    began = time.perf_counter()
+    everything = asyncio.create_task(service.erase())
+    while not everything.done():
+        asked = time.perf_counter()
+        async with database.write():
+            waits.append(time.perf_counter() - asked)
+        await asyncio.sleep(0.05)
     return {
-        "questions": count,
-        "stored": filled,
-        "reads": figures,
-        "database_mb": round(size / 2**20, 1),
-        "resident_mb": round(resident / 2**20, 1),
-        "erase_one_ms": round(erased_one * 1000, 1),
-        "erase_all_s": round(erased_all, 2),
-        "erased": [one.count, everything.count],
+        "questions": [one.count, (await everything).count],
+        "one_ms": round(one_s * 1000, 1),
+        "all_s": round(time.perf_counter() - began, 2),
+        "writes_beside": latency_of(waits, sum(waits)).wire(),
     }
 
 
@@ -224,9 +255,12 @@ def record_us(tracker: QueryTracker, known: Sequence[str]) -> float:
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--questions", type=int, default=1_000_000, help="different questions")
+    parser.add_argument("--database", type=Path, help="kept, and not filled again when it is there")
     options = parser.parse_args()
     quiet()
-    figures = asyncio.run(measure(20_000 if options.quick else options.questions))
+    with tempfile.TemporaryDirectory() as folder:
+        path = options.database or Path(folder) / "ragstone.db"
+        figures = asyncio.run(measure(path, 20_000 if options.quick else options.questions))
     table = Table("figure", "value", title="Tracked questions")
     for key, value in figures.items():
         table.add_row(key, str(value))

@@ -45,7 +45,7 @@ async def popular_in_days(
     async with database.read() as connection:
         while True:
             leaders = await day_leaders(connection, principal, days, depth)
-            best = await _best_of(connection, principal, wanted, leaders, days[0])
+            best = await _best_of(connection, principal, wanted, leaders, limit)
             is_whole = all(len(found) < depth for found in leaders.values())
             is_sure = len(best) >= limit and best[limit - 1].count >= most_unseen(leaders, depth)
             if is_whole or is_sure or depth >= DEEPEST:
@@ -63,10 +63,14 @@ async def _best_of(
     principal: Principal,
     wanted: QueryFilter,
     leaders: Leaders,
-    since_day: int,
+    limit: int,
 ) -> list[TrackedQuery]:
+    """Those that fit among the leaders, the best `limit` and their equals at least."""
     ids = {query_id for found in leaders.values() for query_id, _ in found}
-    asked = await asked_in_days(connection, ids, since_day)
-    fitting = await named_queries(connection, principal, ids, wanted)
-    counted = [replace(one, count=asked[one.id]) for one in fitting if one.id in asked]
+    asked = await asked_in_days(connection, ids, min(leaders))
+    if wanted.is_open and len(asked) > limit:
+        last = sorted(asked.values(), reverse=True)[limit - 1]
+        asked = {query_id: count for query_id, count in asked.items() if count >= last}
+    fitting = await named_queries(connection, principal, asked, wanted)
+    counted = [replace(one, count=asked[one.id]) for one in fitting]
     return sorted(counted, key=lambda one: (-one.count, -one.last_ms))

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 FLUSH_S = 2.0
-FLUSH_AT = 500
+FLUSH_AT = 200
 """Waiting questions that are stored at once: about 0.1 s of the writer (2 cores, November 2026)."""
 BUFFERED = 10_000
 """Different questions that may wait; what comes then is not counted."""

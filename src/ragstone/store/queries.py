@@ -36,7 +36,7 @@ HIGHEST_LEVEL = 240
 TERM_BYTES = 8
 WHOLE_TENANT = b""
 """Stands for all questions in an erasure."""
-ROWS_AT_ONCE = 10_000
+ROWS_AT_ONCE = 2_000
 """Rows that one transaction of an erasure removes from one table: tens of milliseconds."""
 
 

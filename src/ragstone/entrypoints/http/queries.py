@@ -22,7 +22,7 @@ Asked = Annotated[str, Query(min_length=1, description="The question.")]
 
 @router.get("/popular", summary="Popular questions", responses=documented({200: POPULAR}))
 async def popular_queries(engine: EngineOf, asked: Annotated[PopularQuery, Query()]) -> Response:
-    """The most asked questions, most asked first. Filters look at the 5,000 most asked ones."""
+    """The most asked questions, most asked first. Filters look at the 1,000 most asked ones."""
     since = asked.since
     since_ms = None if since is None else int(_aware(since).timestamp() * 1000)
     wanted = PopularRequest(asked.limit, asked.days, asked.prefix, asked.q, asked.collection, since_ms)

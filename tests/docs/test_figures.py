@@ -1,0 +1,29 @@
+"""What is promised of times is what the committed results of the benchmarks say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.requirements import verifies
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+PROMISED_MS = 5.0
+
+
+@verifies("ANA-05")
+def test_questions_are_looked_up_within_five_milliseconds_at_a_million() -> None:
+    """Popular, completions of any length and similar questions: 95 of 100 within 5 ms."""
+    result: dict[str, Any] = json.loads((RESULTS / "queries.json").read_text("utf-8"))
+    reads = result["reads"]
+    figures = {f"prefix of {length}": found for length, found in reads["autocomplete"].items()}
+    figures |= {name: found for name, found in reads.items() if isinstance(found, dict) and "p95_ms" in found}
+
+    too_slow = {name: found["p95_ms"] for name, found in figures.items() if found["p95_ms"] > PROMISED_MS}
+
+    assert result["questions"] == 1_000_000
+    assert {"prefix of 1", "popular_top_100", "similar_to_known", "similar_to_frequent_words_only"} <= set(
+        figures
+    )
+    assert too_slow == {}

@@ -366,14 +366,8 @@ def _open_worker(
 
 
 def _build_fetcher(stack: AsyncExitStack, settings: Settings) -> Fetcher:
-    configured = settings.sources
-    limits = FetchLimits(
-        max_bytes=settings.ingest.max_file_bytes,
-        timeout_s=configured.fetch_timeout_s,
-        max_redirects=configured.max_redirects,
-        user_agent=configured.user_agent,
-    )
-    fetcher = Fetcher(AddressGuard(SystemResolver(), FetchRules.from_settings(settings.security)), limits)
+    guard = AddressGuard(SystemResolver(), FetchRules.from_settings(settings.security))
+    fetcher = Fetcher(guard, FetchLimits.from_settings(settings))
     stack.push_async_callback(fetcher.aclose)
     return fetcher
 

@@ -16,6 +16,7 @@ from anyio import to_thread
 from ragstone.errors import FetchFailed, FetchRefused, FileTooLarge, InvalidFileType, InvalidRequest
 from ragstone.net.guard import AddressGuard, Checked
 from ragstone.net.target import Address
+from ragstone.settings import Settings
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CONNECT_TIMEOUT_S = 10.0
@@ -40,6 +41,17 @@ class FetchLimits:
     """For the whole page, redirects included."""
     max_redirects: int = 5
     user_agent: str = "ragstone"
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> FetchLimits:
+        """As configured."""
+        configured = settings.sources
+        return cls(
+            max_bytes=settings.ingest.max_file_bytes,
+            timeout_s=configured.fetch_timeout_s,
+            max_redirects=configured.max_redirects,
+            user_agent=configured.user_agent,
+        )
 
 
 @dataclass(frozen=True, slots=True)

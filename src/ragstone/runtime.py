@@ -16,6 +16,7 @@ from ragstone.answer.cached import CachingAnswers
 from ragstone.answer.evidence import Evidence
 from ragstone.answer.pipeline import AnswerPipeline
 from ragstone.answer.recipes import Recipes
+from ragstone.answer.semantic import SemanticCache
 from ragstone.cache.cache import Cache, limits_of
 from ragstone.config import Loaded
 from ragstone.errors import InvalidSetting, NotReady
@@ -230,7 +231,8 @@ def _build_questions(
     recipes = Recipes.of(settings, embedder)
     pipeline = SearchPipeline(database, follower, embedder, settings.search, standings)
     search = CachingSearch(pipeline, standings, cache, recipes.retrieval)
-    evidence = Evidence(standings, cache, recipes.answer)
+    semantic = SemanticCache(standings, cache, embedder, settings.cache, recipes.answer)
+    evidence = Evidence(standings, cache, recipes.answer, semantic)
     answers = AnswerPipeline(database, search, embedder, generator, settings, evidence)
     return search, CachingAnswers(answers, standings, cache, recipes)
 

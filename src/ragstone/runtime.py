@@ -17,6 +17,7 @@ from ragstone.answer.cached import CachingAnswers
 from ragstone.answer.evidence import Evidence
 from ragstone.answer.pipeline import AnswerPipeline
 from ragstone.answer.recipes import Recipes
+from ragstone.answer.semantic import SemanticCache
 from ragstone.cache.cache import Cache, limits_of
 from ragstone.cache.shared import SharedCache, open_shared_cache
 from ragstone.config import Loaded
@@ -204,7 +205,7 @@ async def _open_base(
     follower = await _open_follower(stack, database, slot, settings)
     generator = _open_generator(stack, settings, generator)
     metrics = Metrics(version("ragstone"))
-    cache = _open_cache(stack, settings, metrics, _shared(settings, home, metrics, tier))
+    cache = _open_cache(stack, settings, home, metrics, tier)
     return _Base(
         settings=settings,
         home=home,
@@ -268,14 +269,11 @@ async def _close_opened(opening: asyncio.Task[Embedder]) -> None:
         await opening.result().aclose()
 
 
-def _shared(settings: Settings, home: Home, metrics: Metrics, tier: Tier | None) -> SharedCache:
-    if tier is not None:
-        return SharedCache(tier)
-    configured = settings.cache
-    return open_shared_cache(configured, home.cache, metrics) if configured.enabled else SharedCache()
-
-
-def _open_cache(stack: AsyncExitStack, settings: Settings, metrics: Metrics, shared: SharedCache) -> Cache:
+def _open_cache(
+    stack: AsyncExitStack, settings: Settings, home: Home, metrics: Metrics, tier: Tier | None
+) -> Cache:
+    given = None if tier is None else SharedCache(tier)
+    shared = given or open_shared_cache(settings.cache, home.cache, metrics)
     cache = Cache(limits_of(settings.cache), shared.tier, shared.claims)
     stack.push_async_callback(cache.aclose)
     metrics.watch_caches(cache.statistics)
@@ -312,7 +310,8 @@ def _open_asking(stack: AsyncExitStack, base: _Base) -> _Asking:
     recipes = Recipes.of(settings, embedder)
     pipeline = SearchPipeline(database, base.follower, embedder, settings.search, standings)
     found = CachingSearch(pipeline, standings, cache, recipes.retrieval)
-    evidence = Evidence(standings, cache, recipes.answer)
+    semantic = SemanticCache(standings, cache, embedder, settings.cache, recipes.answer)
+    evidence = Evidence(standings, cache, recipes.answer, semantic)
     answered = AnswerPipeline(database, found, embedder, base.generator, settings, evidence)
     load, tracker = Load(), _open_tracker(stack, database, settings, base.metrics)
     recorder = Recorder(tracker, load, longest)

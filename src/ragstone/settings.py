@@ -201,6 +201,15 @@ class CacheSettings(Section):
     generation_max_bytes: int = Field(
         16 * 2**20, ge=0, description="Generations kept in memory, in bytes; 0 turns this cache off."
     )
+    semantic: bool = Field(
+        False, description="Answer another wording of a question from a generation for the same evidence."
+    )
+    semantic_threshold: float = Field(
+        0.9, ge=0, le=1, description="Least cosine between the embeddings of two wordings of one question."
+    )
+    semantic_max_bytes: int = Field(
+        4 * 2**20, ge=0, description="Wordings of answered questions kept in memory, in bytes; 0 keeps none."
+    )
     rendered_max_bytes: int = Field(
         16 * 2**20, ge=0, description="Responses kept as JSON, in bytes; 0 turns this cache off."
     )

@@ -56,9 +56,10 @@ DEFAULT_COLLECTION = "default"
 SearchMode = Literal["hybrid", "lexical", "dense"]
 Fusion = Literal["score", "rrf"]
 """By shares of each leg's best score, or by reciprocal ranks."""
-CacheUse = Literal["off", "miss", "hit", "evidence", "shared"]
+CacheUse = Literal["off", "miss", "hit", "evidence", "semantic", "shared"]
 """Where a result came from: made anew (`off`, `miss`), the same request at the same corpus version (`hit`), a
-generation for the same evidence (`evidence`), or an equal request that was under way (`shared`)."""
+generation for the same evidence (`evidence`), one for another wording of the question and the same evidence
+(`semantic`), or an equal request that was under way (`shared`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from ragstone.answer.cached import CachingAnswers
 from ragstone.answer.evidence import Evidence
 from ragstone.answer.pipeline import AnswerPipeline
 from ragstone.answer.recipes import Recipes
+from ragstone.answer.semantic import SemanticCache
 from ragstone.cache.cache import Cache, limits_of
 from ragstone.models.fakes import HashEmbedder
 from ragstone.models.ports import Generator
@@ -45,6 +46,7 @@ def answers_over(
     standings = Standings(parts.database, parts.follower, QUERY_MAX_CHARS)
     recipes = Recipes.of(configured, model)
     found = CachingSearch(search_over(parts, model, configured.search), standings, caches, recipes.retrieval)
-    evidence = Evidence(standings, caches, recipes.answer)
+    semantic = SemanticCache(standings, caches, model, configured.cache, recipes.answer)
+    evidence = Evidence(standings, caches, recipes.answer, semantic)
     pipeline = AnswerPipeline(parts.database, found, model, generator, configured, evidence)
     return pipeline, CachingAnswers(pipeline, standings, caches, recipes)

@@ -14,44 +14,64 @@ from ragstone.answer.quote import MOST_PASSAGES, QuotedSentence
 from ragstone.answer.record import GENERATION, Generated, tokens_of
 from ragstone.cache.cache import Cost
 from ragstone.cache.keys import EvidenceKey, key_of
-from ragstone.types import Hit, Span
+from ragstone.types import AnswerMode, Hit, Span
 
 if TYPE_CHECKING:
     from ragstone.answer.draft import Draft
+    from ragstone.answer.semantic import SemanticCache
     from ragstone.cache.cache import Cache
     from ragstone.models.ports import Prompt
-    from ragstone.search.standing import Standings
+    from ragstone.search.standing import Standing, Standings
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a generation is kept, and of which collections it is."""
+    """Where a generation is kept, and what it is made from besides the question."""
 
     key: str
-    collection_ids: tuple[str, ...]
+    standing: Standing
+    mode: AnswerMode
+    passages: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A generation made before; passage n of it is the n-th of these, as it is now."""
+
+    made: Generated
+    passages: Sequence[Hit]
 
 
 class Evidence:
     """Finds and keeps generations by what they were made from."""
 
-    def __init__(self, standings: Standings, cache: Cache, recipe: str) -> None:
+    def __init__(self, standings: Standings, cache: Cache, recipe: str, semantic: SemanticCache) -> None:
         self._standings = standings
         self._cache = cache
         self._recipe = recipe
+        self._semantic = semantic
 
-    async def of_prompt(self, draft: Draft, prompt: Prompt) -> Place | None:
+    async def of_prompt(self, draft: Draft, prompt: Prompt, passages: Sequence[Hit]) -> Place | None:
         """The place of a generation; None when this request wants no cache."""
-        return await self._place(draft, ("generated", prompt.system, prompt.user))
+        return await self._place(draft, passages, (prompt.system, prompt.user))
 
     async def of_passages(self, draft: Draft, hits: Sequence[Hit]) -> Place | None:
         """The place of a choice of sentences; None when this request wants no cache."""
-        return await self._place(draft, ("extractive", *(hit.text for hit in hits[:MOST_PASSAGES])))
+        passages = hits[:MOST_PASSAGES]
+        return await self._place(draft, passages, tuple(hit.text for hit in passages))
 
-    async def find(self, draft: Draft, place: Place | None) -> Generated | None:
-        """What was made from this evidence before."""
-        found = None if place is None else await self._cache.get(GENERATION, place.key)
-        if found is not None:
+    async def find(self, draft: Draft, place: Place | None) -> Found | None:
+        """What was made from this evidence before, for this question or another wording of it."""
+        if place is None:
+            return None
+        made = await self._cache.get(GENERATION, place.key)
+        if made is not None:
             draft.cache = "evidence"
+            self._semantic.keep(draft, place, made)
+            return Found(made, place.passages)
+        found = await self._semantic.find(draft, place)
+        if found is not None:
+            draft.cache = "semantic"
         return found
 
     def keep(self, draft: Draft, place: Place | None, made: Generated, spent_s: float) -> None:
@@ -59,9 +79,11 @@ class Evidence:
         if place is None or draft.degraded:
             return
         cost = Cost(spent_s * 1000, tokens_of(made.usage))
-        self._cache.put(GENERATION, place.key, made, cost=cost, collections=place.collection_ids)
+        collections = place.standing.collection_ids
+        self._cache.put(GENERATION, place.key, made, cost=cost, collections=collections)
+        self._semantic.keep(draft, place, made)
 
-    async def _place(self, draft: Draft, passages: tuple[str, ...]) -> Place | None:
+    async def _place(self, draft: Draft, passages: Sequence[Hit], rendered: tuple[str, ...]) -> Place | None:
         search = draft.request.search
         if not (search.use_cache and self._cache.is_on("generation")):
             return None
@@ -69,11 +91,11 @@ class Evidence:
         key = EvidenceKey(
             reader=standing.reader,
             question=standing.request.query,
-            passages=passages,
+            passages=(draft.mode, *rendered),
             temperature=draft.request.temperature,
             recipe=self._recipe,
         )
-        return Place(key_of("generation", key), standing.collection_ids)
+        return Place(key_of("generation", key), standing, draft.mode, tuple(passages))
 
 
 def quotes_of(chosen: Sequence[QuotedSentence], hits: Sequence[Hit]) -> tuple[tuple[int, int, int], ...]:
@@ -85,18 +107,18 @@ def quotes_of(chosen: Sequence[QuotedSentence], hits: Sequence[Hit]) -> tuple[tu
     return tuple(places)
 
 
-def sentences_at(quotes: Sequence[tuple[int, int, int]], hits: Sequence[Hit]) -> list[QuotedSentence]:
-    """The sentences at these places of the passages of now."""
-    found = []
-    for rank, start, end in quotes:
-        hit = hits[rank]
+def sentences_at(found: Found) -> list[QuotedSentence]:
+    """The sentences that were chosen, in the passages of now."""
+    chosen = []
+    for rank, start, end in found.made.quotes:
+        hit = found.passages[rank]
         span = Span(hit.span.start + start, hit.span.start + end)
-        found.append(QuotedSentence(hit, Span(start, end).of(hit.text), span, rank))
-    return found
+        chosen.append(QuotedSentence(hit, Span(start, end).of(hit.text), span, rank))
+    return chosen
 
 
-async def again(draft: Draft, made: Generated) -> AsyncGenerator[str, None]:
+async def again(draft: Draft, found: Found) -> AsyncGenerator[str, None]:
     """A text that was generated from the same evidence before, in the pieces in which it came."""
-    draft.usage = made.usage
-    for text in made.deltas:
+    draft.usage = found.made.usage
+    for text in found.made.deltas:
         yield text

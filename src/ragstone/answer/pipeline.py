@@ -125,11 +125,11 @@ class AnswerPipeline:
     ) -> AsyncGenerator[AnswerEvent, None]:
         passages = pack(hits, self._settings.context_tokens, self._embedder.tokens)
         prompt = build_prompt(draft.request.search.query, passages)
-        place = await self._evidence.of_prompt(draft, prompt)
-        made = await self._evidence.find(draft, place)
+        place = await self._evidence.of_prompt(draft, prompt, passages)
+        found = await self._evidence.find(draft, place)
         began, deltas = time.perf_counter(), list[str]()
         with draft.timer.stage("generate"):
-            texts = again(draft, made) if made else self._stream(draft, generator, prompt, len(passages))
+            texts = again(draft, found) if found else self._stream(draft, generator, prompt, len(passages))
             async with contextlib.aclosing(texts):
                 async for text in texts:
                     draft.text += text
@@ -137,10 +137,11 @@ class AnswerPipeline:
                     yield Delta(UNNUMBERED, text)
         if not draft.text.strip():
             raise GeneratorFailed(f"The generator {generator.model!r} answered with no text.")
-        if made is None:
+        if found is None:
             fresh = Generated(tuple(deltas), draft.usage)
             self._evidence.keep(draft, place, fresh, time.perf_counter() - began)
-        async with contextlib.aclosing(self._check(draft, cite(draft.text, passages))) as events:
+        citations = cite(draft.text, found.passages if found else passages)
+        async with contextlib.aclosing(self._check(draft, citations)) as events:
             async for event in events:
                 yield event
 
@@ -170,11 +171,11 @@ class AnswerPipeline:
         self, draft: Draft, hits: Sequence[Hit], *, restarts: bool
     ) -> AsyncGenerator[AnswerEvent, None]:
         place = await self._evidence.of_passages(draft, hits)
-        made = await self._evidence.find(draft, place)
+        found = await self._evidence.find(draft, place)
         began = time.perf_counter()
         with draft.timer.stage("quote"):
-            chosen = sentences_at(made.quotes, hits) if made else await self._choose(draft, hits)
-        if made is None:
+            chosen = sentences_at(found) if found else await self._choose(draft, hits)
+        if found is None:
             fresh = Generated(quotes=quotes_of(chosen, hits))
             self._evidence.keep(draft, place, fresh, time.perf_counter() - began)
         citations = [sentence_citation(marker, sentence) for marker, sentence in enumerate(chosen, start=1)]

@@ -34,6 +34,8 @@ class Recipes:
             retrieval,
             PROMPT_VERSION,
             settings.answer.model_dump(mode="json"),
+            # Whoever has the semantic cache off is never given what another got from it.
+            settings.cache.semantic and settings.cache.semantic_threshold,
             settings.generator.model_dump(mode="json", exclude={"api_key"}),
         )
         return cls(retrieval, answer)

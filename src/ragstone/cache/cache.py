@@ -20,6 +20,7 @@ from ragstone.settings import CacheSettings
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+U = TypeVar("U")
 MOST_WRITES = 256
 """Entries on their way into the tier behind; when it is that far behind, further ones stay in memory only."""
 
@@ -167,6 +168,27 @@ class Cache:
         payload = self._memory[kind.name].get(key)
         return None if payload is None else self._value(kind, payload, "memory")
 
+    def choose(self, kind: Kind[T], key: str, take: Callable[[T], U | None]) -> U | None:
+        """What `take` picks of the value that this process has in memory; counts as a hit only then."""
+        if not self.is_on(kind.name):
+            return None
+        began = time.perf_counter()
+        counts, value = self._counts[kind.name], self._remembered(kind, key)
+        taken = None if value is None else take(value)
+        if taken is None:
+            counts.misses += 1
+        else:
+            counts.hits["memory"] = counts.hits.get("memory", 0) + 1
+        counts.lookup_s += time.perf_counter() - began
+        return taken
+
+    def renew(
+        self, kind: Kind[T], key: str, change: Callable[[T | None], T], collections: Sequence[str] = ()
+    ) -> None:
+        """Keep what `change` makes of the value in this process's memory, for a TTL from now."""
+        if self.is_on(kind.name):
+            self.put(kind, key, change(self._remembered(kind, key)), collections=collections)
+
     def put(
         self,
         kind: Kind[T],
@@ -243,18 +265,29 @@ class Cache:
         )
 
     def _value(self, kind: Kind[T], payload: bytes, tier: str) -> T | None:
-        counts = self._counts[kind.name]
-        try:
-            record = _RECORDS.decode(payload)
-            value = kind.decode(record.value)
-        except (msgspec.DecodeError, ValueError) as error:
-            counts.errors += 1
-            log.warning("cache_entry_unreadable", cache=kind.name, tier=tier, error=str(error))
+        counts, read = self._counts[kind.name], self._read(kind, payload, tier)
+        if read is None:
             return None
+        value, record = read
         counts.hits[tier] = counts.hits.get(tier, 0) + 1
         counts.saved_ms += record.spent_ms
         counts.saved_tokens += record.tokens
         return value
+
+    def _remembered(self, kind: Kind[T], key: str) -> T | None:
+        """The value in memory; counts nothing."""
+        payload = self._memory[kind.name].get(key)
+        read = None if payload is None else self._read(kind, payload, "memory")
+        return None if read is None else read[0]
+
+    def _read(self, kind: Kind[T], payload: bytes, tier: str) -> tuple[T, _Record] | None:
+        try:
+            record = _RECORDS.decode(payload)
+            return kind.decode(record.value), record
+        except (msgspec.DecodeError, ValueError) as error:
+            self._counts[kind.name].errors += 1
+            log.warning("cache_entry_unreadable", cache=kind.name, tier=tier, error=str(error))
+            return None
 
     def _keep_found(self, name: CacheName, key: str, payload: bytes) -> bool:
         """Take what the tier behind had into memory for the rest of its time; False when that is over."""
@@ -295,6 +328,9 @@ def limits_of(settings: CacheSettings) -> dict[CacheName, Limits]:
         "retrieval": Limits(settings.retrieval_ttl_s, settings.retrieval_max_bytes),
         "answer": Limits(settings.answer_ttl_s, settings.answer_max_bytes),
         "generation": Limits(settings.generation_ttl_s, settings.generation_max_bytes),
+        "semantic": Limits(
+            settings.generation_ttl_s, settings.semantic_max_bytes if settings.semantic else 0
+        ),
         "rendered": Limits(settings.answer_ttl_s, settings.rendered_max_bytes),
     }
     if settings.enabled:

@@ -11,7 +11,7 @@ import hashlib
 import msgspec
 
 from ragstone.cache.ports import CacheName
-from ragstone.types import Expansion, Filter, Fusion, Principal, SearchMode, SearchRequest
+from ragstone.types import AnswerMode, Expansion, Filter, Fusion, Principal, SearchMode, SearchRequest
 
 KEY_VERSION = 1
 """Part of every key; raise it when the meaning of a field or the form of a stored value changes."""
@@ -96,6 +96,20 @@ class EvidenceKey(msgspec.Struct, frozen=True, tag=True):
     memories: tuple[str, ...] = ()
 
 
+class SemanticKey(msgspec.Struct, frozen=True, tag=True):
+    """What wordings of one question share: all that an answer is made from but the question."""
+
+    reader: Reader
+    collection_ids: tuple[str, ...]
+    corpus_version: int
+    """Not all passages need be the same: nothing may have changed between the two questions."""
+    mode: AnswerMode
+    evidence: tuple[str, ...]
+    """Digests of the leading passages as they are rendered, in an order of their own."""
+    temperature: float | None
+    recipe: str
+
+
 class EmbeddingKey(msgspec.Struct, frozen=True, tag=True):
     """A text under one model revision."""
 
@@ -103,11 +117,16 @@ class EmbeddingKey(msgspec.Struct, frozen=True, tag=True):
     text: bytes
 
 
-CacheKey = RetrievalKey | AnswerKey | EvidenceKey | EmbeddingKey
+CacheKey = RetrievalKey | AnswerKey | EvidenceKey | SemanticKey | EmbeddingKey
 
 
 def recipe_of(*parts: object) -> str:
     """A digest of what makes values besides the request: settings, models, versions of prompts."""
+    return digest_of(*parts)
+
+
+def digest_of(*parts: object) -> str:
+    """A digest of plain values, in hex."""
     return hashlib.blake2b(_encode(parts), digest_size=_DIGEST_BYTES).hexdigest()
 
 

@@ -30,12 +30,16 @@ class SharedCache:
 def open_shared_cache(settings: CacheSettings, path: Path, metrics: Metrics | None = None) -> SharedCache:
     """Redis when `cache.redis_url` is set, else a file at `path` unless `cache.disk_max_bytes` is 0.
 
+    Nothing at all while caching is off.
+
     Nothing is connected or written before it is used: Redis need not be there yet.
 
     Raises:
         InvalidSetting: `cache.redis_url` is no address of a Redis.
         NotReady: it is one, and the extra `redis` is not installed.
     """
+    if not settings.enabled:
+        return SharedCache()
     redis = open_configured_redis(settings)
     if redis is not None:
         if metrics is not None:

@@ -11,6 +11,7 @@ Test = TypeVar("Test", bound=Callable[..., object])
 DONE: Mapping[str, str] = MappingProxyType(
     {
         "CAC-01": "A repeated query's embedding comes from memory, by model revision and text, for 24 hours.",
+        "CAC-08": "Another wording is served only for the same evidence; its unsafe rate is published.",
         "CHK-01": "Chunks keep to a token budget, with overlap, on structural boundaries, by collection.",
         "CHK-02": "The heading path of a chunk is embedded and indexed with it, once.",
         "CHK-03": "A collection may cut where the meaning of neighbouring sentences changes.",

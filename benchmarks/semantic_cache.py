@@ -10,7 +10,7 @@ Unsafe is a near miss that is served, whatever the served text holds.
 Half of the articles, by a hash of their titles, choose the rule: how many words may differ, how many leading
 passages have to be the same, and the least cosine. The rates come from the other half, through the engine:
 the first question of a pair is asked of empty caches, then the second. Only where words agree can one be
-served, so all those pairs are asked, and `--sample` of the others of each kind.
+served, so all those pairs are asked, and `--sample` of the other paraphrases and near misses.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import math
 import random
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from question_pairs import EDITS, REWORDINGS, Half, Pair, Question, read_halves
@@ -58,7 +59,7 @@ Features = dict[str, tuple[tuple[int, ...], Vector]]
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--home", type=Path, help="fill and keep this home instead of a temporary one")
-    parser.add_argument("--sample", type=int, default=100, help="pairs asked of each kind that is sampled")
+    parser.add_argument("--sample", type=int, default=40, help="pairs asked of each group that is sampled")
     options = parser.parse_args()
     quiet()
     settings = Settings(cache=CacheSettings(semantic=True))
@@ -172,34 +173,38 @@ async def _rates(engine: Engine, half: Half, sample: int, chance: random.Random)
     for name, pair in half.edited(EDITS):
         groups.setdefault(name, []).append(pair)
     rows: dict[str, dict[str, object]] = {}
+    others: dict[bool, list[Pair]] = {True: [], False: []}
     counts = Counter[str]()
     for name, pairs in groups.items():
         agreeing = [pair for pair in pairs if _agree(pair)]
-        others = [pair for pair in pairs if not _agree(pair)]
-        control = chance.sample(others, min(sample, len(others)))
-        served = [answer for pair in agreeing if (answer := await _served(engine, pair)) is not None]
-        astray = [pair for pair in control if await _served(engine, pair) is not None]
-        held = sum(contains_answer(answer.text, pair[1].answers) for pair, answer in served)
+        others[name == "paraphrase"] += [pair for pair in pairs if not _agree(pair)]
+        served = await _all_served(engine, agreeing)
         rows[name] = {
             **wilson(len(served), len(pairs)),
             "words_agree": len(agreeing),
-            "served_with_a_known_answer": held,
-            "others_asked": len(control),
-            "others_served": len(astray),
+            "with_a_known_answer": sum(contains_answer(text, pair[1].answers) for pair, text in served),
             "examples": [[question.text for question in pair] for pair, _ in served[:20]],
         }
-        counts[name] = len(served) + len(astray)
-        print(name, rows[name], flush=True)
+        counts[name] = len(served)
+    astray = {
+        is_right: await _all_served(engine, chance.sample(pairs, min(sample, len(pairs))))
+        for is_right, pairs in others.items()
+    }
     wrong = [name for name in groups if name != "paraphrase"]
-    unsafe = sum(counts[name] for name in wrong)
-    reworded: list[Pair] = [pair for _, pair in half.edited(REWORDINGS)]
+    unsafe = sum(counts[name] for name in wrong) + len(astray[False])
+    right = counts["paraphrase"] + len(astray[True])
+    reworded = [pair for _, pair in half.edited(REWORDINGS)]
     asked = chance.sample(reworded, min(sample, len(reworded)))
-    hits = [pair for pair in asked if await _served(engine, pair) is not None]
     return {
-        "hit_rate_on_paraphrases": wilson(counts["paraphrase"], len(groups["paraphrase"])),
+        "hit_rate_on_paraphrases": wilson(right, len(groups["paraphrase"])),
         "unsafe_of_near_misses": wilson(unsafe, sum(len(groups[name]) for name in wrong)),
-        "unsafe_of_served": wilson(unsafe, counts.total()),
-        "hit_rate_on_rewordings": wilson(len(hits), len(asked)),
+        "unsafe_of_served": wilson(unsafe, unsafe + right),
+        "hit_rate_on_rewordings": wilson(len(await _all_served(engine, asked)), len(asked)),
+        "words_of_rewordings_agree": wilson(sum(map(_agree, reworded)), len(reworded)),
+        "asked_though_words_differ": {
+            "paraphrases": wilson(len(astray[True]), min(sample, len(others[True]))),
+            "near_misses": wilson(len(astray[False]), min(sample, len(others[False]))),
+        },
         "kinds": rows,
     }
 
@@ -208,12 +213,16 @@ def _agree(pair: Pair) -> bool:
     return agree(pair[0].text, pair[1].text)
 
 
-async def _served(engine: Engine, pair: Pair) -> tuple[Pair, Answer] | None:
-    """The answer to the second question when it was served from that to the first."""
-    await _forget(engine)
-    await _ask(engine, pair[0].text)
-    answer = await _ask(engine, pair[1].text)
-    return (pair, answer) if answer.cache == "semantic" else None
+async def _all_served(engine: Engine, pairs: Sequence[Pair]) -> list[tuple[Pair, str]]:
+    """The pairs whose second question was served from the answer to the first, with what was served."""
+    served = []
+    for pair in pairs:
+        await _forget(engine)
+        await _ask(engine, pair[0].text)
+        answer = await _ask(engine, pair[1].text)
+        if answer.cache == "semantic":
+            served.append((pair, answer.text))
+    return served
 
 
 async def _forget(engine: Engine) -> None:

@@ -16,6 +16,7 @@ DONE: Mapping[str, str] = MappingProxyType(
         "CAC-14": "The top questions are asked again by hand, at start, on schedule and after a change.",
         "CAC-10": "Behind the process lies Redis or a file; without it requests are slower, never wrong.",
         "CAC-12": "Equal questions at once cost one answer, among processes, too; who dies hands over.",
+        "CAC-08": "Another wording is served only for the same evidence; its unsafe rate is published.",
         "CHK-01": "Chunks keep to a token budget, with overlap, on structural boundaries, by collection.",
         "CHK-02": "The heading path of a chunk is embedded and indexed with it, once.",
         "CHK-03": "A collection may cut where the meaning of neighbouring sentences changes.",

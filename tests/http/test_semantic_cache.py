@@ -10,6 +10,7 @@ import pytest
 
 from tests.http.test_ask import ask, assert_resolves, citations_of, stream
 from tests.http.test_documents import add
+from tests.requirements import verifies
 from tests.support.generator import GeneratorDouble, running_generator
 from tests.support.process import Server, running_server
 
@@ -59,6 +60,7 @@ def filled(semantic: httpx2.Client) -> str:
     return name
 
 
+@verifies("CAC-08")
 def test_it_is_off_by_default(client: httpx2.Client, collection: str) -> None:
     """Without the setting another wording is answered anew."""
     add(client, collection, TEXT)
@@ -67,6 +69,7 @@ def test_it_is_off_by_default(client: httpx2.Client, collection: str) -> None:
     assert ask(client, REWORDED, collection)["cache"] == "miss"
 
 
+@verifies("CAC-08")
 def test_another_wording_is_served_with_exact_citations(semantic: httpx2.Client, filled: str) -> None:
     """The answer is the one to the first wording, says where it came from, and its quotes resolve."""
     first = ask(semantic, QUESTION, filled)
@@ -82,6 +85,7 @@ def test_another_wording_is_served_with_exact_citations(semantic: httpx2.Client,
     assert caches["semantic"]["hits"]["memory"] >= 1
 
 
+@verifies("CAC-08")
 def test_a_served_answer_streams_like_any_other(semantic: httpx2.Client, filled: str) -> None:
     """The same sequence of events; the end says `semantic`."""
     events = stream(semantic, REWORDED, filled)
@@ -90,6 +94,7 @@ def test_a_served_answer_streams_like_any_other(semantic: httpx2.Client, filled:
     assert events[-1]["cache"] == "semantic"
 
 
+@verifies("CAC-08")
 @pytest.mark.parametrize(
     "question",
     [
@@ -106,6 +111,7 @@ def test_another_question_is_never_served(semantic: httpx2.Client, filled: str, 
     assert ask(semantic, question, filled)["cache"] == "miss"
 
 
+@verifies("CAC-08")
 def test_nothing_is_served_once_the_document_changed(semantic: httpx2.Client, filled: str) -> None:
     """The new wording after an edit gets what the document says now."""
     listed = semantic.get("/v1/documents", params={"collection": filled}).json()["documents"]
@@ -120,6 +126,7 @@ def test_nothing_is_served_once_the_document_changed(semantic: httpx2.Client, fi
     assert "Louis de Foix" not in str(answer["answer"])
 
 
+@verifies("CAC-08")
 def test_a_caller_may_refuse_it(semantic: httpx2.Client, filled: str) -> None:
     """`cache: false` makes the answer anew and remembers nothing of it."""
     body = {"question": REWORDED, "collections": [filled], "cache": False}
@@ -127,6 +134,7 @@ def test_a_caller_may_refuse_it(semantic: httpx2.Client, filled: str) -> None:
     assert semantic.post("/v1/ask", json=body).json()["cache"] == "off"
 
 
+@verifies("CAC-08")
 def test_a_generated_text_is_served_without_the_generator(
     generating: Server, generator: GeneratorDouble
 ) -> None:

@@ -7,59 +7,12 @@ from hypothesis import assume, given, strategies as st
 
 from ragstone.answer.agreement import agree, read
 
-WORDS = [
-    "who",
-    "what",
-    "when",
-    "where",
-    "why",
-    "how",
-    "many",
-    "much",
-    "did",
-    "does",
-    "is",
-    "was",
-    "the",
-    "a",
-    "of",
-    "in",
-    "not",
-    "no",
-    "never",
-    "before",
-    "after",
-    "first",
-    "last",
-    "more",
-    "less",
-    "Denver",
-    "Broncos",
-    "Paris",
-    "1611",
-    "50",
-    "fifty",
-    "second",
-    "2nd",
-    "January",
-    "beat",
-    "win",
-    "lose",
-    "city",
-    "foo_bar()",
-    "v1.2",
-    '"Hello',
-    'there"',
-    "can't",
-    "what's",
-    "between",
-    "to",
-    "from",
-    "by",
-    "kg",
-    "and",
-    "or",
-]
+_WORDS = """
+who what when where why how many much did does is was the a of in not no never before after first last more
+less Denver Broncos Paris 1611 50 fifty second 2nd January beat win lose city foo_bar() v1.2 can't what's
+between to from by kg and or "one"
+"""
+WORDS = _WORDS.split()
 questions = st.one_of(st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join), st.text(max_size=60))
 asked = st.sampled_from(
     [
@@ -139,6 +92,7 @@ def test_wordings_of_one_question_agree(a: str, b: str) -> None:
         ("Who was the first king?", "Who was the second king?"),
         ("What happened on 3 May 1920?", "What happened on 3 March 1920?"),
         ("Who beat Denver?", "Who did Denver beat?"),
+        ("What do birds eat?", "What birds eat?"),
         ("Did Denver beat Carolina?", "Did Carolina beat Denver?"),
         ("Where was Marie Curie born?", "Where was Pierre Curie born?"),
         ("Who is William's father?", "Who is Williams's father?"),

@@ -60,11 +60,13 @@ def test_completions_are_the_most_asked_that_begin_so(
             await tracked.store(*counts.elements())
             for prefix in {one[:length] for one in counts for length in (0, 1, 2)}:
                 found = await tracked.service.complete(prefix, 5)
+                first = await tracked.service.complete(prefix, 1)
                 best: dict[str, int] = {}
                 for one, count in counts.items():
                     if one.casefold().startswith(prefix.casefold()):
                         best[one.casefold()] = max(count, best.get(one.casefold(), 0))
                 assert [one.count for one in found] == sorted(best.values(), reverse=True)[:5]
+                assert [one.count for one in first] == [max(best.values())]
 
     anyio.run(check)
 

@@ -168,13 +168,15 @@ class IndexFollower:
         """
         while self._applied < version:
             if self._catching_up is None or self._catching_up.done():
-                self._catching_up = asyncio.ensure_future(self._take_turn())
+                self._catching_up = asyncio.ensure_future(self._take_turn(self._applied))
                 self._catching_up.add_done_callback(_look_at)
             await asyncio.shield(self._catching_up)
 
-    async def _take_turn(self) -> None:
+    async def _take_turn(self, applied: int) -> None:
         async with self._turn:
-            await self._apply_new_changes()
+            # A rebuild that was under way has brought everything by itself.
+            if self._applied == applied:
+                await self._apply_new_changes()
 
     async def rebuild(self, epoch: str) -> None:
         """Drop the derived files of this process and build them from the truth of the new `epoch`.
@@ -183,10 +185,11 @@ class IndexFollower:
         """
         async with self._turn:
             self._epoch = epoch
-            for indexes in self._indexes.values():
+            # Together, so that whoever misses a collection waits for this turn to end.
+            old, self._indexes, self._applied = self._indexes, {}, 0
+            for indexes in old.values():
                 if indexes.lexical is not None:
                     await to_thread.run_sync(indexes.lexical.close)
-            self._indexes.clear()
             await to_thread.run_sync(self._slot.clear)
             await self._load(None)
 
@@ -242,15 +245,15 @@ class IndexFollower:
         indexes = CollectionIndexes(
             collection, ExactVectorIndex(collection.dim, self._products), None, collection.version
         )
-        self._indexes[collection.id] = indexes
         async with self._database.read() as connection:
             async for matrix, keys, documents in stream_vectors(
                 connection, collection.dim, collection_id=collection.id
             ):
                 indexes.vector.apply([], matrix, keys, documents)
-        if is_kept and await self._open_lexical(indexes):
-            return
-        await self._rebuild_lexical(indexes)
+        if not (is_kept and await self._open_lexical(indexes)):
+            await self._rebuild_lexical(indexes)
+        # Not before: a search would take the part that is there for the whole.
+        self._indexes[collection.id] = indexes
 
     async def _open_lexical(self, indexes: CollectionIndexes) -> bool:
         folder = self._slot.collection_folder(indexes.collection.id)

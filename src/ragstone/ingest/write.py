@@ -64,8 +64,8 @@ class Writer:
                     change.version = await raise_version(connection)
                     await _record(change)
                     expect(change.version)
-        if change.version:
-            await self._follower.catch_up(change.version)
+        # A change that turned out to be none says that all is there already: so it must be found, too.
+        await self._follower.catch_up(change.version or (await self._database.corpus_state()).version)
 
 
 async def _record(change: Change) -> None:

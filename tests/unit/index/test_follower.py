@@ -8,19 +8,35 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import pytest
 import structlog
 from tests.support.corpus import Parts, document, embed, open_parts
 
 from ragstone.errors import IndexFailed
+from ragstone.index.follower import IndexFollower
 from ragstone.index.slot import take_slot
+from ragstone.ingest.write import Writer
 from ragstone.store.collections import remove_collection
+from ragstone.store.database import raise_version
 from ragstone.store.documents import find_by_id, keeps_chunks, put_document, remove_document
 from ragstone.store.passages import chunk_keys
 from ragstone.types import LOCAL_OWNER, Collection, DocumentId, DocumentKey
 
 pytestmark = pytest.mark.anyio
+
+
+class HeldIndexes:
+    """A follower that notes what it is asked for, and does none of it."""
+
+    def __init__(self, follower: IndexFollower) -> None:
+        self.expecting_own = follower.expecting_own
+        self.asked: list[int] = []
+
+    async def catch_up(self, version: int) -> None:
+        """Note it."""
+        self.asked.append(version)
 
 
 async def test_a_write_is_found_when_it_returns(tmp_path: Path) -> None:
@@ -252,6 +268,26 @@ async def test_rebuild_gives_the_same_indexes(tmp_path: Path) -> None:
         assert parts.follower.applied_version == await parts.database.corpus_version()
 
 
+async def test_a_request_beside_a_rebuild_waits_for_its_end(tmp_path: Path) -> None:
+    """Whoever looks a collection up finds it whole, or none and everything after catching up."""
+    async with open_parts(tmp_path) as parts:
+        books = await parts.create("books")
+        await parts.put(books, document("heron " * 30))
+        keys = await stored_keys(parts, books)
+
+        rebuilding = asyncio.ensure_future(parts.follower.rebuild(await parts.database.renew_epoch()))
+        looks = 0
+        while not rebuilding.done():
+            if not parts.follower.collections_of(LOCAL_OWNER.tenant_id):
+                looks += 1
+                await parts.follower.catch_up(await parts.database.corpus_version())
+            assert parts.follower.index_keys() == {books.id: (keys, keys)}
+            await asyncio.sleep(0)
+
+        assert looks
+        await rebuilding
+
+
 async def test_many_concurrent_writes_share_lexical_commits(tmp_path: Path) -> None:
     """Writers that wait for the index together are served by one commit; each finds its own write."""
     async with open_parts(tmp_path) as parts:
@@ -318,6 +354,22 @@ async def test_a_log_that_lacks_a_change_is_a_failure_not_a_hang(tmp_path: Path)
     async with open_parts(tmp_path) as parts:
         with pytest.raises(IndexFailed, match="check --repair"):
             await parts.follower.catch_up(parts.follower.applied_version + 1)
+
+
+async def test_a_change_that_was_none_waits_for_what_it_found_there(tmp_path: Path) -> None:
+    """That it is there already is only said when it can be found, too: another write may be on its way there."""
+    async with open_parts(tmp_path) as parts:
+        books = await parts.create("books")
+        indexes = HeldIndexes(parts.follower)
+        writer = Writer(parts.database, cast("IndexFollower", indexes))
+
+        async with parts.database.write() as connection:
+            await put_document(connection, books.id, document("heron"), None)
+            await raise_version(connection)
+        async with writer.change():
+            pass
+
+        assert indexes.asked == [2]
 
 
 async def test_an_empty_change_raises_no_version(tmp_path: Path) -> None:

@@ -18,12 +18,11 @@ def test_questions_are_looked_up_within_five_milliseconds_at_a_million() -> None
     result: dict[str, Any] = json.loads((RESULTS / "queries.json").read_text("utf-8"))
     reads = result["reads"]
     figures = {f"prefix of {length}": found for length, found in reads["autocomplete"].items()}
-    figures |= {name: found for name, found in reads.items() if isinstance(found, dict) and "p95_ms" in found}
+    figures |= {name: reads[name] for name in reads if name.startswith(("autocomplete_", "similar_"))}
+    figures |= {name: reads[name] for name in ("popular_top_100", "popular_with_a_word")}
 
     too_slow = {name: found["p95_ms"] for name, found in figures.items() if found["p95_ms"] > PROMISED_MS}
 
     assert result["questions"] == 1_000_000
-    assert {"prefix of 1", "popular_top_100", "similar_to_known", "similar_to_frequent_words_only"} <= set(
-        figures
-    )
+    assert {"prefix of 1", "similar_to_known", "similar_to_frequent_words_only"} <= set(figures)
     assert too_slow == {}

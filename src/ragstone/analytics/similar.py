@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ragstone.store.database import Database
     from ragstone.types import Principal
 
-HOLDERS = 100
+HOLDERS = 60
 """Questions read for each term, the newest ones."""
 COMPARED = 40
 LEAST_SIMILARITY = 0.3

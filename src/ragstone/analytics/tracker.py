@@ -47,7 +47,7 @@ log = structlog.get_logger(__name__)
 
 FLUSH_S = 2.0
 FLUSH_AT = 200
-"""Waiting questions that are stored at once: about 0.1 s of the writer (2 cores, November 2026)."""
+"""Waiting questions that are stored at once: 0.12 s at a million (2 busy cores, November 2026)."""
 BUFFERED = 10_000
 """Different questions that may wait; what comes then is not counted."""
 OLDEST_MS = 600_000

@@ -96,7 +96,7 @@ class SemanticCache:
 
     async def _is_comparable(self, draft: Draft, a: str, b: str) -> bool:
         """Whether the collections are in the language of the rules, and the embeddings near."""
-        collections = await self._standings.resolve(draft.request.search)
+        collections = await self._standings.resolve(draft.request.search, draft.deadline)
         if any(collection.language != LANGUAGE for collection in collections):
             return False
         try:

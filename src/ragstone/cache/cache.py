@@ -89,6 +89,7 @@ class _Record(msgspec.Struct, array_like=True):
     tokens: int
     collections: tuple[str, ...]
     value: bytes
+    ttl_s: float
 
 
 _RECORDS = msgspec.msgpack.Decoder(_Record)
@@ -161,9 +162,16 @@ class Cache:
         """Keep a value: in memory at once, and in the tier behind soon unless it is of this process only."""
         if not self.is_on(kind.name):
             return
-        record = _Record(self._clock(), cost.spent_ms, cost.tokens, tuple(collections), kind.encode(value))
+        try:
+            encoded = kind.encode(value)
+        except (OverflowError, TypeError, ValueError) as error:
+            self._counts[kind.name].errors += 1
+            log.warning("cache_value_unfit", cache=kind.name, error=str(error))
+            return
+        lasts_s = ttl_s or self._limits[kind.name].ttl_s
+        record = _Record(self._clock(), cost.spent_ms, cost.tokens, tuple(collections), encoded, lasts_s)
         payload = msgspec.msgpack.encode(record)
-        entry = Entry(key, payload, ttl_s or self._limits[kind.name].ttl_s, record.collections)
+        entry = Entry(key, payload, lasts_s, record.collections)
         self._memory[kind.name].set(key, payload, entry.ttl_s, entry.collections)
         self._counts[kind.name].sets += 1
         if kind.is_shared and self._tier is not None and len(self._writing) < MOST_WRITES:
@@ -178,6 +186,7 @@ class Cache:
             if cache == name:
                 memory.delete(key)
         if self._tier is not None:
+            await self._written()
             await self._tier.delete_many([key])
 
     async def clear(self, pattern: str = "*", collection: str | None = None) -> int:
@@ -239,7 +248,7 @@ class Cache:
         except msgspec.DecodeError:
             self._counts[name].errors += 1
             return False
-        left_s = record.made_at + self._limits[name].ttl_s - self._clock()
+        left_s = record.made_at + record.ttl_s - self._clock()
         self._memory[name].set(key, payload, left_s, record.collections)
         return left_s > 0
 

@@ -117,7 +117,11 @@ def key_of(cache: CacheName, key: CacheKey) -> str:
 
 
 def _encode(content: object) -> bytes:
-    return msgspec.msgpack.encode(content, order="deterministic")
+    try:
+        return msgspec.msgpack.encode(content, order="deterministic")
+    except (OverflowError, UnicodeEncodeError):
+        # A number beyond 64 bits or a lone surrogate in a filter: the search says what is wrong with it.
+        return repr(content).encode("ascii", "backslashreplace")
 
 
 def rendered_key(key: str, form: str) -> str:

@@ -57,9 +57,13 @@ class MemoryTier:
         return entry.payload
 
     def set(self, key: str, payload: bytes, ttl_s: float, collections: tuple[str, ...] = ()) -> bool:
-        """Keep an entry; whether it could be kept: one larger than the whole cache is not."""
+        """Keep an entry; whether it could be kept: one larger than the whole cache is not.
+
+        What was there under the key is gone either way.
+        """
         size = len(payload) + len(key) + OVERHEAD_BYTES
         if ttl_s <= 0 or size > self._entries.maxsize:
+            self.delete(key)
             return False
         self._entries[key] = MemoryEntry(payload, self._clock(), ttl_s, collections, size)
         return True
@@ -70,14 +74,16 @@ class MemoryTier:
 
     def clear(self, pattern: str = "*", collection: str | None = None) -> int:
         """Forget the entries whose key matches the glob (and that are of the collection); how many."""
-        gone = [
-            key
-            for key, entry in self._entries.items()
-            if (collection is None or collection in entry.collections) and fnmatch.fnmatchcase(key, pattern)
-        ]
-        for key in gone:
-            self.delete(key)
-        return len(gone)
+        self._entries.expire()
+        matching = [key for key in list(self._entries) if fnmatch.fnmatchcase(key, pattern)]
+        gone = 0
+        for key in matching:
+            # None when its time ended between the two looks.
+            entry = self._entries.get(key)
+            if entry is not None and (collection is None or collection in entry.collections):
+                self.delete(key)
+                gone += 1
+        return gone
 
     @property
     def entries(self) -> int:

@@ -1,4 +1,4 @@
-"""What is written and asked. The token in a text says whose it is, who may read it and which write made it."""
+"""What is written and asked. The token of a text says whose it is, who may read it, which write made it."""
 
 from __future__ import annotations
 

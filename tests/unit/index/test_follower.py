@@ -357,7 +357,7 @@ async def test_a_log_that_lacks_a_change_is_a_failure_not_a_hang(tmp_path: Path)
 
 
 async def test_a_change_that_was_none_waits_for_what_it_found_there(tmp_path: Path) -> None:
-    """That it is there already is only said when it can be found, too: another write may be on its way there."""
+    """What it found done is in the indexes, too, when it returns."""
     async with open_parts(tmp_path) as parts:
         books = await parts.create("books")
         indexes = HeldIndexes(parts.follower)

@@ -7,6 +7,7 @@ not found, goes on to the routes as it came.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -108,14 +109,16 @@ async def note_answer(request: Request, engine: Engine, known: Understood, answe
     """Remember how a question was read, and the response to it when the answer is kept."""
     if _is_noted(request, known, answer) and isinstance(known.asked, AnswerRequest):
         body = _inside(wire.answer(answer, explain=known.explain, request_id=""))
-        await engine.answers.keep_rendered(known.asked, known.form, answer, body)
+        with suppress(RagstoneError):  # the answer itself is good
+            await engine.answers.keep_rendered(known.asked, known.form, answer, body)
 
 
 async def note_result(request: Request, engine: Engine, known: Understood, result: SearchResult) -> None:
     """Remember how a search was read, and the response to it when the result is kept."""
     if _is_noted(request, known, result) and isinstance(known.asked, SearchRequest):
         body = _inside(wire.search_result(result, explain=known.explain))
-        await engine.search.keep_rendered(known.asked, known.form, result, body)
+        with suppress(RagstoneError):
+            await engine.search.keep_rendered(known.asked, known.form, result, body)
 
 
 def _is_noted(request: Request, known: Understood, found: Answer | SearchResult) -> bool:

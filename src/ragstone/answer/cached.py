@@ -18,6 +18,8 @@ from ragstone.cache.keys import AnswerKey, key_of, rendered_key
 from ragstone.cache.rendered import RENDERED
 from ragstone.cache.single_flight import Flights
 from ragstone.deadline import Deadline
+from ragstone.errors import DeadlineExceeded
+from ragstone.search.cached import LONGEST_LOOK_S
 from ragstone.types import Answer, AnswerId, AnswerRequest
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class CachingAnswers:
             events = self._pipeline.run(request, deadline, timer)
         else:
             with timer.stage("cache"):
-                standing = await self._standings.take(request.search)
+                standing = await self._standings.take(request.search, deadline)
                 key = self._key(request, standing)
                 found = await self._cache.get(ANSWER, key)
             if found is None:
@@ -76,15 +78,16 @@ class CachingAnswers:
         Raises:
             InvalidRequest: the question is empty or too long.
             NotFound: a named collection does not exist.
+            DeadlineExceeded: the indexes did not catch up within a second.
         """
-        standing = await self._standings.take(request.search)
+        standing = await self._standings.take(request.search, Deadline.after(LONGEST_LOOK_S))
         return self._cache.peek(RENDERED, rendered_key(self._key(request, standing), form))
 
     async def keep_rendered(self, request: AnswerRequest, form: str, answer: Answer, response: bytes) -> None:
         """Keep the response for an answer that is kept itself and still stands."""
         if answer.cache != "hit" or answer.degraded:
             return
-        standing = await self._standings.take(request.search)
+        standing = await self._standings.take(request.search, Deadline.after(LONGEST_LOOK_S))
         if standing.corpus_version == answer.corpus_version:
             key = rendered_key(self._key(request, standing), form)
             ids = standing.collection_ids
@@ -105,12 +108,20 @@ class CachingAnswers:
         """The events of the answer to this request that is under way, or is begun here."""
         answer_id = AnswerId(str(uuid7()))
         work = partial(self._make, request, standing, key, deadline, timer)
-        async with self._flights.join((key, deadline.budget_s), work) as (flight, is_shared):
-            # Who began the work waits for what it says at its deadline.
-            events = flight.items(deadline if is_shared else Deadline.never())
-            async with aclosing(events):
-                async for event in events:
-                    yield _own(event, answer_id, timer) if is_shared else event
+        is_begun = False
+        while True:
+            async with self._flights.join(key, work, deadline) as (flight, is_shared):
+                try:
+                    # Who began the work waits for what it says at its deadline.
+                    items = flight.items(deadline if is_shared else Deadline.never())
+                    async with aclosing(items) as events:
+                        async for event in events:
+                            is_begun = True
+                            yield _own(event, answer_id, timer) if is_shared else event
+                    return
+                except DeadlineExceeded:
+                    if is_begun or not (is_shared and flight.was_cut_short(deadline)):
+                        raise
 
     async def _make(
         self,

@@ -65,7 +65,7 @@ class Evidence:
         search = draft.request.search
         if not (search.use_cache and self._cache.is_on("generation")):
             return None
-        standing = await self._standings.take(search)
+        standing = await self._standings.take(search, draft.deadline)
         key = EvidenceKey(
             reader=standing.reader,
             question=standing.request.query,

@@ -1,7 +1,8 @@
 """Equal requests at the same time cost one: whoever comes later follows the work that is under way.
 
 The work runs in a task of its own, so that nobody who leaves takes it away from the others; when the last one
-has left it is cancelled. Everyone waits within a deadline of their own.
+has left it is cancelled. Everyone waits within a deadline of their own. The work has the deadline of whoever
+began it, so it is joined only while that leaves nearly as much time as the newcomer has.
 """
 
 from __future__ import annotations
@@ -18,13 +19,16 @@ T = TypeVar("T")
 Work = Callable[[], AsyncGenerator[T, None]]
 LONGEST_WAIT_S = 3600.0
 """Stands for no limit; the wait begins anew."""
+LEAST_SHARE = 0.75
+"""Of its own time that a newcomer must have with the work of another."""
 
 
 class Flight(Generic[T]):
     """One piece of work under way; what it said so far can be read from the beginning."""
 
-    def __init__(self, work: Work[T]) -> None:
+    def __init__(self, work: Work[T], deadline: Deadline) -> None:
         self.followers = 0
+        self._deadline = deadline
         self._said: list[T] = []
         self._waiting: set[asyncio.Future[None]] = set()
         self._error: BaseException | None = None
@@ -35,6 +39,14 @@ class Flight(Generic[T]):
     def is_over(self) -> bool:
         """Whether the work has ended, well or not."""
         return self._is_over
+
+    def is_for(self, deadline: Deadline) -> bool:
+        """Whether whoever has this deadline may follow."""
+        return not self._is_over and self._deadline.remaining_s >= LEAST_SHARE * deadline.remaining_s
+
+    def was_cut_short(self, deadline: Deadline) -> bool:
+        """Whether the time of whoever began the work is over, and that of this follower is not."""
+        return self._deadline.is_over and not deadline.is_over
 
     async def items(self, deadline: Deadline) -> AsyncGenerator[T, None]:
         """All that the work says, from the beginning; what it raises is raised to every follower.
@@ -98,15 +110,17 @@ class Flights(Generic[T]):
         self._flights: dict[Hashable, Flight[T]] = {}
 
     @asynccontextmanager
-    async def join(self, key: Hashable, work: Work[T]) -> AsyncIterator[tuple[Flight[T], bool]]:
+    async def join(
+        self, key: Hashable, work: Work[T], deadline: Deadline
+    ) -> AsyncIterator[tuple[Flight[T], bool]]:
         """The flight of `key` and whether it was under way already; begun with `work` when it was not.
 
-        Whoever leaves last stops it.
+        `deadline` is both the caller's and, where it begins, that of `work`. Whoever leaves last stops it.
         """
         flight = self._flights.get(key)
-        is_shared = flight is not None and not flight.is_over
-        if flight is None or flight.is_over:
-            flight = self._flights[key] = Flight(work)
+        is_shared = flight is not None and flight.is_for(deadline)
+        if flight is None or not is_shared:
+            flight = self._flights[key] = Flight(work, deadline)
         flight.followers += 1
         try:
             yield flight, is_shared

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from ragstone.cache.keys import key_of, rendered_key
 from ragstone.cache.rendered import RENDERED
 from ragstone.cache.single_flight import Flights
 from ragstone.deadline import Deadline
+from ragstone.errors import DeadlineExceeded
 from ragstone.search.record import RETRIEVAL
 from ragstone.types import SearchRequest, SearchResult
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from ragstone.search.pipeline import SearchPipeline
     from ragstone.search.standing import Standing, Standings
     from ragstone.telemetry.stages import StageTimer
+
+LONGEST_LOOK_S = 1.0
+"""For a kept response; the request that goes its way without one has more time to wait for the indexes."""
 
 
 class CachingSearch:
@@ -45,15 +50,23 @@ class CachingSearch:
         if not (request.use_cache and self._cache.is_on("retrieval")):
             return await self._pipeline.run(request, deadline, timer)
         with timer.stage("cache"):
-            standing = await self._standings.take(request)
+            standing = await self._standings.take(request, deadline)
             key = self._key(standing)
             found = await self._cache.get(RETRIEVAL, key)
         if found is not None:
             return replace(found, timings_ms=timer.timings_ms(), cache="hit")
         work = partial(self._make, standing, key, deadline, timer)
-        async with self._flights.join((key, deadline.budget_s), work) as (flight, is_shared):
-            # Who began the work waits for what it says at its deadline.
-            result = await anext(flight.items(deadline if is_shared else Deadline.never()))
+        while True:
+            async with self._flights.join(key, work, deadline) as (flight, is_shared):
+                try:
+                    # Who began the work waits for what it says at its deadline.
+                    items = flight.items(deadline if is_shared else Deadline.never())
+                    async with aclosing(items) as results:
+                        result = await anext(results)
+                    break
+                except DeadlineExceeded:
+                    if not (is_shared and flight.was_cut_short(deadline)):
+                        raise
         if is_shared:
             return replace(result, timings_ms=timer.timings_ms(), cache="shared")
         return replace(result, cache="miss")
@@ -64,8 +77,9 @@ class CachingSearch:
         Raises:
             InvalidRequest: the query is empty or too long.
             CollectionNotFound: a named collection does not exist.
+            DeadlineExceeded: the indexes did not catch up within a second.
         """
-        standing = await self._standings.take(request)
+        standing = await self._standings.take(request, Deadline.after(LONGEST_LOOK_S))
         return self._cache.peek(RENDERED, rendered_key(self._key(standing), form))
 
     async def keep_rendered(
@@ -74,7 +88,7 @@ class CachingSearch:
         """Keep the response for a result that is kept itself and still stands."""
         if result.cache != "hit" or result.degraded:
             return
-        standing = await self._standings.take(request)
+        standing = await self._standings.take(request, Deadline.after(LONGEST_LOOK_S))
         if standing.corpus_version == result.corpus_version:
             key = rendered_key(self._key(standing), form)
             ids = standing.collection_ids

@@ -12,6 +12,7 @@ from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded
 from ragstone.search.fuse import fuse, fuse_ranks
 from ragstone.search.legs import LegResults, Legs, Plan
+from ragstone.search.standing import LONGEST_S
 from ragstone.search.trim import Ranked, trim
 from ragstone.search.understand import default_weights
 from ragstone.settings import SearchSettings
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 MOST_ATTEMPTS = 64
 """Ends a search that other writers outrun again and again, long before its deadline would."""
-LONGEST_S = 24 * 3600.0
-"""Stands for no limit."""
 OVERFETCH = 4
 """Candidates hydrated beyond top_k, so that one that went away rarely costs a second read."""
 HYDRATED_AT_ONCE = 1_000
@@ -83,11 +82,11 @@ class SearchPipeline:
 
     async def _run(self, request: SearchRequest, deadline: Deadline, timer: StageTimer) -> SearchResult:
         depth = max(self._settings.candidates, request.top_k + OVERFETCH)
-        await self._standings.catch_up()
+        await self._standings.catch_up(deadline)
         for _ in range(MOST_ATTEMPTS):
             deadline.check("search")
             applied = self._follower.applied_version
-            collections = await self._standings.resolve(request)
+            collections = await self._standings.resolve(request, deadline)
             version = self._follower.corpus_version(collection.id for collection in collections)
             plan = await self._plan(request, collections, depth, timer)
             legs = await self._legs.ask(plan, deadline, timer)

@@ -126,6 +126,7 @@ SEARCHED: Final = {
     "hits": [HIT],
     "corpus_version": 12,
     "degraded": [],
+    "cache": "miss",
     "timings": {"lexical": 0.4, "embed_query": 2.0, "dense": 2.2, "hydrate": 0.9, "total": 3.6},
 }
 
@@ -138,6 +139,7 @@ ANSWERED: Final = {
     "usage": None,
     "corpus_version": 12,
     "degraded": [],
+    "cache": "miss",
     "timings": {"total": 21.5},
     "request_id": "5f0d1c6a7f5f4b0c9c9c2b6d8f1f0e3a",
 }

@@ -35,8 +35,8 @@ _ENCODER = msgspec.json.Encoder(enc_hook=repr)
 
 
 def _json(event: object, **_options: object) -> str:
-    """A line as JSON: 3 us where the standard library took 12 (November 2026)."""
-    return _ENCODER.encode(event).decode()
+    """A line as JSON, spaced as the standard library does it, which took 12 us for 3 (November 2026)."""
+    return msgspec.json.format(_ENCODER.encode(event), indent=0).decode()
 
 
 def configure_logs(settings: TelemetrySettings) -> None:

@@ -11,6 +11,9 @@ Test = TypeVar("Test", bound=Callable[..., object])
 DONE: Mapping[str, str] = MappingProxyType(
     {
         "CAC-01": "A repeated query's embedding comes from memory, by model revision and text, for 24 hours.",
+        "CAC-03": "A repeated question is answered from memory; the same evidence is generated from once.",
+        "CAC-06": "A cached response is only for its reader and for what was asked, to the last setting.",
+        "CAC-07": "No cache answers from before an acknowledged write, in any process, under kills.",
         "CHK-01": "Chunks keep to a token budget, with overlap, on structural boundaries, by collection.",
         "CHK-02": "The heading path of a chunk is embedded and indexed with it, once.",
         "CHK-03": "A collection may cut where the meaning of neighbouring sentences changes.",

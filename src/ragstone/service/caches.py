@@ -60,4 +60,7 @@ class CacheService:
             if collection not in known:
                 raise CollectionNotFound(collection, tuple(sorted(known)))
             collection_id = known[collection].id
+        if name is not None:
+            # Responses that were made of them go, too; they count with what they say.
+            await self._cache.clear(f"rendered:*:{name}:{pattern}", collection_id)
         return await self._cache.clear(f"{name or '*'}:{pattern}", collection_id)

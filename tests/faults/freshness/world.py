@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,12 +21,15 @@ from ragstone.runtime import open_engine
 from ragstone.telemetry.logs import quiet_logs
 from ragstone.types import Principal, TenantId
 from tests.faults.freshness.checker import Checker, Place, States, Write
-from tests.faults.freshness.records import Begun, Ended, Log, Lost, Read, Record, moment, read_log
+from tests.faults.freshness.door import DoorClient
+from tests.faults.freshness.records import Begun, Ended, Log, Lost, Read, moment, read_log
 from tests.faults.freshness.texts import COLLECTIONS, HANDBOOK, TENANTS
-from tests.faults.freshness.worker import FLAGS, Flags, Job, Worker, start_worker
+from tests.faults.freshness.worker import FLAGS, SERIALS, Flags, Job, Worker, start_worker
+from tests.faults.stateful.server import start_server
 from tests.support.waiting import wait_until
 
 PROCESSES = 2
+DOOR_CLIENTS = 2
 ROUND_LIMIT_S = 280.0
 SETUP_LIMIT_S = 60.0
 HITS = ("hit", "shared", "evidence")
@@ -37,6 +42,7 @@ class Scenario:
     write_share: float = 0.03
     flags: Flags = field(default_factory=dict)
     has_tier: bool = False
+    has_door: bool = False
     bug: str | None = None
 
 
@@ -52,6 +58,8 @@ class Tally:
     lost: int = 0
     """Writes that a kill cut off."""
     kills: int = 0
+    through_door: int = 0
+    """Responses of the server."""
     overlapping: int = 0
     """Reads during which a write to one of their collections was under way."""
     versions: set[int] = field(default_factory=set)
@@ -61,6 +69,15 @@ class Tally:
     def total(self) -> int:
         """Responses and writes."""
         return self.reads.total() + self.writes
+
+    @property
+    def figures(self) -> str:
+        """In a line."""
+        return (
+            f"{self.total} operations, {self.writes} writes ({self.lost} cut off by {self.kills} kills), "
+            f"{self.hit_share:.0%} hits of {dict(self.outcomes)}, {self.overlapping} reads beside a write, "
+            f"{len(self.versions)} versions, {self.through_door} responses over HTTP"
+        )
 
     @property
     def hit_share(self) -> float:
@@ -81,8 +98,10 @@ class World:
         quiet_logs()
         asyncio.run(self._set_up())
 
-    def work(self, operations: int, kills: int = 0, more: Sequence[Record] = ()) -> None:
+    def work(self, operations: int, kills: int = 0) -> None:
         """Processes do so many operations, of which kills cut some off; then all responses are checked.
+
+        With a door, clients of a server on the same home work as long as the processes do.
 
         Raises:
             Violation: a response that must not have been given.
@@ -90,18 +109,24 @@ class World:
         share = operations // PROCESSES
         workers = [self._start(share) for _ in range(PROCESSES)]
         logs = [worker.job.log for worker in workers]
-        for kill in range(kills):
-            at = kill % PROCESSES
-            self._await_records(workers[at], workers[at].job.operations // (kills // PROCESSES + 2))
-            left = workers[at].job.operations - self._kill(workers[at])
-            workers[at] = self._start(max(1, left))
-            logs.append(workers[at].job.log)
-        self._join(workers)
+        with self._door() as clients:
+            for kill in range(kills):
+                at = kill % PROCESSES
+                self._await_records(workers[at], workers[at].job.operations // (kills // PROCESSES + 2))
+                left = workers[at].job.operations - self._kill(workers[at])
+                workers[at] = self._start(max(1, left))
+                logs.append(workers[at].job.log)
+            self._join(workers)
         checker = Checker(self.states)
         checker.take(record for log in logs for record in read_log(log))
-        checker.take(more)
+        checker.take(record for client in clients for record in client.records)
         self.states = checker.check()
         self._count(checker)
+        for log in logs:
+            log.unlink()
+        self.tally.through_door += sum(
+            isinstance(record, Read) for client in clients for record in client.records
+        )
 
     def back_up(self) -> Path:
         """A copy of the database, taken while no process is at work."""
@@ -119,6 +144,30 @@ class World:
             copy.execute("UPDATE meta SET value = 'restored' WHERE name = 'epoch'")
             copy.commit()
         self.states = states
+
+    @contextmanager
+    def _door(self) -> Iterator[Sequence[DoorClient]]:
+        """Clients of a server, at work in threads; what goes wrong in one is raised at the end."""
+        if not self._scenario.has_door:
+            yield ()
+            return
+        is_over = threading.Event()
+        server = start_server(self.home)
+        clients = []
+        for _ in range(DOOR_CLIENTS):
+            self._begun += 1
+            clients.append(DoorClient(server.client, self._begun, self._begun * SERIALS))
+        with ThreadPoolExecutor(DOOR_CLIENTS) as pool:
+            done = [pool.submit(client.work, is_over.is_set) for client in clients]
+            try:
+                yield clients
+            finally:
+                is_over.set()
+                wait(done, ROUND_LIMIT_S)
+                code = server.stop()
+        for one in done:
+            one.result(0)
+        assert code == 0, f"the server ended with {code}"
 
     @property
     def _database(self) -> Path:
@@ -156,11 +205,14 @@ class World:
         return start_worker(job)
 
     def _await_records(self, worker: Worker, count: int) -> None:
-        """Return when a process has noted so much, or has ended."""
+        """Return when a process has noted so much and a write of its is under way, or it has ended."""
 
         def look() -> bool | None:
-            is_far = worker.job.log.exists() and worker.job.log.read_bytes().count(b"\n") >= count
-            return True if is_far or worker.process.exitcode is not None else None
+            if worker.process.exitcode is not None:
+                return True
+            noted = worker.job.log.read_bytes() if worker.job.log.exists() else b""
+            begun, ended = noted.count(b'["Begun"'), noted.count(b'["Ended"') + noted.count(b'["Lost"')
+            return True if noted.count(b"\n") >= count and begun > ended else None
 
         wait_until(look, ROUND_LIMIT_S)
 

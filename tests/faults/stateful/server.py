@@ -24,13 +24,13 @@ from ragstone.index.follower import IndexFollower
 from ragstone.models.fakes import HashEmbedder
 from ragstone.runtime import open_engine
 from ragstone.search import pipeline
-from ragstone.service import chunks as chunk_service
-from ragstone.store import chunks as chunk_store, passages, tables
+from ragstone.service import chunks as chunk_service, documents as document_service
+from ragstone.store import chunks as chunk_store, passages, reading, tables
 from ragstone.store.change_log import Change
 from ragstone.store.database import StoreConnection
 from ragstone.store.passages import Hydrated, HydratedChunk
 from ragstone.telemetry.logs import quiet_logs
-from ragstone.types import ChunkKey, CollectionId, Principal
+from ragstone.types import ChunkKey, CollectionId, Passage, Principal
 from tests.support.process import COMMAND_LIMIT_S, START_LIMIT_S, STOP_LIMIT_S
 
 FLAGS: Mapping[str, str | int | float | bool | None] = {
@@ -67,6 +67,16 @@ def without_predicate() -> None:
         known = next((chunk for chunk in kept.values() if chunk.id == chunk_id), None)
         return known or await passages.find_chunk(connection, principal, chunk_id)
 
+    async def read_around(
+        connection: StoreConnection, principal: Principal, chunk_id: str, context_chars: int
+    ) -> Passage | None:
+        known = next((chunk for chunk in kept.values() if chunk.id == chunk_id), None)
+        if known is None:
+            return await reading.read_around(connection, principal, chunk_id, context_chars)
+        place = known.page, known.heading_path, known.span.end
+        return Passage(known.document_id, known.title, known.text, known.span, *place)
+
+    document_service.read_around = read_around  # type: ignore[attr-defined]
     pipeline.hydrate = hydrate  # type: ignore[attr-defined]
     chunk_service.find_chunk = find_chunk  # type: ignore[attr-defined]
 

@@ -26,8 +26,9 @@ from statistics import median
 
 from rich.table import Table
 
+from ragstone.analytics.asked import present_ms
 from ragstone.analytics.asking import Asking
-from ragstone.analytics.tracker import FLUSH_AT, QueryTracker, present_ms
+from ragstone.analytics.tracker import FLUSH_AT, QueryTracker
 from ragstone.evaluate.corpus import batches
 from ragstone.evaluate.timing import latency_of, time_requests
 from ragstone.service.queries import PopularRequest, QueryService

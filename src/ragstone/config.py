@@ -16,7 +16,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ragstone.errors import InvalidSetting
-from ragstone.settings import Section, Settings
+from ragstone.settings import Settings
+from ragstone.settings.section import Section
 
 ENV_PREFIX = "RAGSTONE_"
 HOME_ENV = "RAGSTONE_HOME"

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ragstone.analytics.asked import present_ms
 from ragstone.analytics.asking import Asking
-from ragstone.analytics.tracker import QueryTracker, present_ms
+from ragstone.analytics.tracker import QueryTracker
 from ragstone.service.queries import QueryService
 from ragstone.settings import CacheSettings, Settings
 from ragstone.store.database import Database

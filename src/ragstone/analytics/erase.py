@@ -6,7 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ragstone.analytics.tracker import QueryTracker, empty_closed, forget, present_ms
+from ragstone.analytics.asked import present_ms
+from ragstone.analytics.tracker import QueryTracker, empty_closed, forget
 from ragstone.analytics.words import digest_of
 from ragstone.cancellation import run_to_end
 from ragstone.store.queries import (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ragstone.analytics.asked import present_ms
 from ragstone.analytics.asking import Asking, asking_json
 from ragstone.analytics.words import digest_of, fold, stored_terms, words_of
 from ragstone.cancellation import run_to_end
@@ -59,11 +59,6 @@ EVICTED_SHARE = 100
 
 Key = tuple[Principal, bytes, int]
 """Whose question, which one, on which day."""
-
-
-def present_ms() -> int:
-    """Milliseconds since 1970, UTC."""
-    return time.time_ns() // 1_000_000
 
 
 class QueryTracker:

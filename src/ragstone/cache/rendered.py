@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ragstone.cache.cache import Kind
+from ragstone.types import AnswerId
 
 
 class Rendering(msgspec.Struct, array_like=True):
@@ -29,3 +30,5 @@ class Rendered:
 
     body: bytes
     timings_ms: Mapping[str, float]
+    answer_id: AnswerId | None = None
+    """Of an answer: every response has one of its own."""

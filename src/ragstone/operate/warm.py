@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import structlog
 
+from ragstone.analytics.asked import present_ms
 from ragstone.analytics.asking import Asking, read_asking
 from ragstone.analytics.popular import popular_in_days
-from ragstone.analytics.tracker import present_ms
 from ragstone.errors import RagstoneError
 from ragstone.store.queries import DAY_MS, principal_of
 from ragstone.store.query_reads import QueryFilter, TrackedQuery, audiences

@@ -7,14 +7,18 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from uuid6 import uuid7
+
+from ragstone.analytics.asked import Asked
 from ragstone.analytics.asking import Asking
 from ragstone.answer.cached import CachingAnswers
 from ragstone.answer.events import AnswerEvent, Failed, Finished
 from ragstone.cache.rendered import Rendered
 from ragstone.deadline import Deadline
-from ragstone.errors import DependencyFailed, error_of
+from ragstone.errors import DependencyFailed, RagstoneError, error_of
 from ragstone.settings import AnswerSettings
 from ragstone.telemetry.stages import StageTimer
+from ragstone.types import AnswerId
 
 if TYPE_CHECKING:
     from ragstone.cache.cache import Cache
@@ -53,16 +57,19 @@ class AnswerService:
         """
         timer = StageTimer("answer", self._metrics.observe_stage)
         limit = deadline or Deadline.after(self._settings.timeout_s)
+        asking = Asking("ask", request.search, request.temperature)
         with self._recorder.answering(is_tracked=is_tracked):
-            async with contextlib.aclosing(self._pipeline.run(request, limit, timer)) as events:
-                async for event in events:
-                    if not isinstance(event, Finished):
-                        yield event
-                        continue
-                    if is_tracked:
-                        asking = Asking("ask", request.search, request.temperature)
-                        self._recorder.record(asking, len(event.answer.hits))
-                    yield replace(event, answer=self._noted(event.answer, request))
+            try:
+                async with contextlib.aclosing(self._pipeline.run(request, limit, timer)) as events:
+                    async for event in events:
+                        shown = self._shown(event, request)
+                        if is_tracked:
+                            self._record(asking, shown, timer)
+                        yield shown
+            except RagstoneError as error:
+                if is_tracked:
+                    self._recorder.record(Asked(asking, timer.timings_ms(), error_code=error.code))
+                raise
 
     async def ask(
         self, request: AnswerRequest, deadline: Deadline | None = None, *, is_tracked: bool = True
@@ -94,12 +101,27 @@ class AnswerService:
             found = await self._pipeline.find_rendered(request, form)
         if found is None:
             return None
-        self._recorder.record(Asking("ask", request.search, request.temperature), found.hit_count)
-        return Rendered(found.body, timer.timings_ms())
+        rendered = Rendered(found.body, timer.timings_ms(), AnswerId(str(uuid7())))
+        asking = Asking("ask", request.search, request.temperature)
+        again = Asked(asking, rendered.timings_ms, found.hit_count, cache="hit", answer_id=rendered.answer_id)
+        self._recorder.record(again)
+        return rendered
 
     async def keep_rendered(self, request: AnswerRequest, form: str, answer: Answer, body: bytes) -> None:
         """Keep a response for the next equal request."""
         await self._pipeline.keep_rendered(request, form, answer, body)
+
+    def _shown(self, event: AnswerEvent, request: AnswerRequest) -> AnswerEvent:
+        if isinstance(event, Finished):
+            return replace(event, answer=self._noted(event.answer, request))
+        return event
+
+    def _record(self, asking: Asking, event: AnswerEvent, timer: StageTimer) -> None:
+        """Note the request by its last event."""
+        if isinstance(event, Finished):
+            self._recorder.record(_asked(asking, event.answer))
+        elif isinstance(event, Failed):
+            self._recorder.record(Asked(asking, timer.timings_ms(), error_code=event.code))
 
     def _noted(self, answer: Answer, request: AnswerRequest) -> Answer:
         """The answer, counted, with what of the caches was missing while it was made."""
@@ -115,3 +137,19 @@ class AnswerService:
         if answer.usage is not None and answer.cache in MADE_ANEW:
             self._metrics.generated_tokens.labels("prompt").inc(answer.usage.prompt_tokens)
             self._metrics.generated_tokens.labels("completion").inc(answer.usage.completion_tokens)
+
+
+def _asked(asking: Asking, answer: Answer) -> Asked:
+    return Asked(
+        asking,
+        answer.timings_ms,
+        len(answer.hits),
+        answer.hits,
+        cache=answer.cache,
+        degraded=answer.degraded,
+        corpus_version=answer.corpus_version,
+        answer_id=answer.answer_id,
+        mode=answer.mode,
+        citations=answer.citations,
+        usage=answer.usage,
+    )

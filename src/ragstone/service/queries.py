@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ragstone.analytics.asked import present_ms
 from ragstone.analytics.autocomplete import complete
 from ragstone.analytics.erase import Erased, erase_all, erase_one
 from ragstone.analytics.popular import most_popular, popular_in_days
 from ragstone.analytics.similar import SimilarQuery, similar_to
-from ragstone.analytics.tracker import QueryTracker, present_ms
+from ragstone.analytics.tracker import QueryTracker
 from ragstone.analytics.words import fold, fold_prefix
 from ragstone.errors import InvalidRequest
 from ragstone.search.understand import normalise_query

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,18 +10,21 @@ from typing import TYPE_CHECKING
 from ragstone.search.understand import normalise_query
 
 if TYPE_CHECKING:
-    from ragstone.analytics.asking import Asking
+    from ragstone.analytics.asked import Asked, AskedSink
     from ragstone.analytics.tracker import QueryTracker
     from ragstone.operate.load import Load
 
 
 class Recorder:
-    """Counts requests in flight, and the questions of those that were answered."""
+    """Counts requests in flight, the questions of those that were answered, and tells the sinks of each."""
 
-    def __init__(self, tracker: QueryTracker, load: Load, query_max_chars: int) -> None:
+    def __init__(
+        self, tracker: QueryTracker, load: Load, query_max_chars: int, sinks: Sequence[AskedSink] = ()
+    ) -> None:
         self._tracker = tracker
         self._load = load
         self._query_max_chars = query_max_chars
+        self._sinks = tuple(sinks)
 
     @contextmanager
     def answering(self, *, is_tracked: bool) -> Iterator[None]:
@@ -32,8 +35,12 @@ class Recorder:
         with self._load.request():
             yield
 
-    def record(self, asking: Asking, hit_count: int) -> None:
-        """Count a request that was answered."""
-        search = asking.search
-        query = normalise_query(search.query, self._query_max_chars)
-        self._tracker.record(replace(asking, search=replace(search, query=query)), hit_count)
+    def record(self, asked: Asked) -> None:
+        """Note a request that was answered or failed."""
+        for sink in self._sinks:
+            sink(asked)
+        if asked.error_code is None:
+            search = asked.asking.search
+            query = normalise_query(search.query, self._query_max_chars)
+            asking = replace(asked.asking, search=replace(search, query=query))
+            self._tracker.record(asking, asked.hit_count)

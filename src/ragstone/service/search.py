@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ragstone.analytics.asked import Asked
 from ragstone.analytics.asking import Asking
 from ragstone.cache.rendered import Rendered
 from ragstone.deadline import Deadline
+from ragstone.errors import RagstoneError
 from ragstone.search.cached import CachingSearch
 from ragstone.settings import SearchSettings
 from ragstone.telemetry.stages import StageTimer
@@ -48,12 +50,18 @@ class SearchService:
         """
         timer = StageTimer("search", self._metrics.observe_stage)
         limit = deadline or Deadline.after(self._settings.timeout_s)
+        asking = Asking("search", request)
         with self._recorder.answering(is_tracked=is_tracked):
-            result = await self._pipeline.run(request, limit, timer)
+            try:
+                result = await self._pipeline.run(request, limit, timer)
+            except RagstoneError as error:
+                if is_tracked:
+                    self._recorder.record(Asked(asking, timer.timings_ms(), error_code=error.code))
+                raise
         if request.use_cache and (missing := self._cache.degraded()):
             result = replace(result, degraded=(*result.degraded, *missing))
         if is_tracked:
-            self._recorder.record(Asking("search", request), len(result.hits))
+            self._recorder.record(_asked(asking, result))
         self._metrics.corpus_version.set(result.corpus_version)
         for part in result.degraded:
             self._metrics.degraded.labels(part).inc()
@@ -71,11 +79,25 @@ class SearchService:
             found = await self._pipeline.find_rendered(request, form)
         if found is None:
             return None
-        self._recorder.record(Asking("search", request), found.hit_count)
-        return Rendered(found.body, timer.timings_ms())
+        rendered = Rendered(found.body, timer.timings_ms())
+        again = Asked(Asking("search", request), rendered.timings_ms, found.hit_count, cache="hit")
+        self._recorder.record(again)
+        return rendered
 
     async def keep_rendered(
         self, request: SearchRequest, form: str, result: SearchResult, body: bytes
     ) -> None:
         """Keep a response for the next equal request."""
         await self._pipeline.keep_rendered(request, form, result, body)
+
+
+def _asked(asking: Asking, result: SearchResult) -> Asked:
+    return Asked(
+        asking,
+        result.timings_ms,
+        len(result.hits),
+        result.hits,
+        cache=result.cache,
+        degraded=result.degraded,
+        corpus_version=result.corpus_version,
+    )

@@ -15,6 +15,7 @@ from uuid import uuid4
 import structlog
 
 from ragstone.entrypoints.http.problems import problem
+from ragstone.telemetry.caller import Caller, set_caller
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -64,6 +65,7 @@ class RequestMiddleware:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         exchange = _Exchange(scope, _request_id(headers))
         scope["ragstone.request_id"] = exchange.request_id
+        set_caller(Caller("http", exchange.request_id, _client(scope)))
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         sender = self._sender(exchange, send)
@@ -154,6 +156,12 @@ class RequestMiddleware:
 def _request_id(headers: dict[str, str]) -> str:
     given = headers.get("x-request-id", "")
     return given if REQUEST_ID.match(given) else uuid4().hex
+
+
+def _client(scope: Scope) -> str:
+    """The address that the request came from."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 @lru_cache(maxsize=256)

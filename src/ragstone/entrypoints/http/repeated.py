@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from cachetools import LRUCache
-from uuid6 import uuid7
 
 from ragstone.entrypoints import wire
 from ragstone.errors import RagstoneError
@@ -95,7 +94,7 @@ class RepeatedQuestions:
         scope["route"], scope["ragstone.timings_ms"] = _Route(scope["path"]), found.timings_ms
         timings = msgspec.json.encode(found.timings_ms)
         if isinstance(known.asked, AnswerRequest):
-            names = str(uuid7()).encode(), found.body, timings, scope["ragstone.request_id"].encode()
+            names = str(found.answer_id).encode(), found.body, timings, scope["ragstone.request_id"].encode()
             body = b'{"answer_id":"%s",%s,"timings":%s,"request_id":"%s"}' % names
         else:
             body = b'{%s,"timings":%s}' % (found.body, timings)

@@ -1,0 +1,151 @@
+"""Builds everything from settings, as one context manager that closes in reverse order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from anyio import to_thread
+
+from ragstone.config import Loaded
+from ragstone.home import Home
+from ragstone.index.follower import IndexFollower
+from ragstone.index.slot import Slot
+from ragstone.ingest.checkpoint import Checkpoints
+from ragstone.ingest.limits import ParsingLimits
+from ragstone.ingest.parse import build_parser
+from ragstone.ingest.pipeline import IngestPipeline
+from ragstone.ingest.queue import JobQueue
+from ragstone.ingest.upkeep import WorkerParts
+from ragstone.ingest.worker import JobWorker
+from ragstone.ingest.write import Writer
+from ragstone.models.unavailable import UnavailableEmbedder
+from ragstone.operate.check import Checker
+from ragstone.operate.health import Health
+from ragstone.operate.warm import Warmer, WarmingParts
+from ragstone.runtime.asking import open_asking
+from ragstone.runtime.base import open_base
+from ragstone.runtime.working import build_sources, open_warmer, open_worker
+from ragstone.service.answers import AnswerService
+from ragstone.service.caches import CacheService
+from ragstone.service.chunks import ChunkService
+from ragstone.service.collections import CollectionService
+from ragstone.service.documents import DocumentService
+from ragstone.service.intake import JobIntake
+from ragstone.service.jobs import JobService
+from ragstone.service.queries import QueryService
+from ragstone.service.search import SearchService
+from ragstone.service.sources import SourceService
+from ragstone.settings import Settings
+from ragstone.store.blobs import Blobs
+from ragstone.store.database import Database
+from ragstone.store.incoming import Incoming
+from ragstone.telemetry.metrics import Metrics
+from ragstone.types import DEFAULT_COLLECTION, DEFAULT_TENANT
+
+if TYPE_CHECKING:
+    from ragstone.cache.ports import Tier
+    from ragstone.models.ports import Embedder, Generator
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The running product: what every door calls."""
+
+    settings: Settings
+    home: Home
+    documents: DocumentService
+    collections: CollectionService
+    chunks: ChunkService
+    jobs: JobService
+    worker: JobWorker
+    sources: SourceService
+    search: SearchService
+    answers: AnswerService
+    caches: CacheService
+    queries: QueryService
+    warmer: Warmer
+    checker: Checker
+    health: Health
+    metrics: Metrics
+    embedder: Embedder
+    follower: IndexFollower
+    database: Database
+
+
+@asynccontextmanager
+async def open_engine(
+    loaded: Loaded,
+    embedder: Embedder | None = None,
+    generator: Generator | None = None,
+    tier: Tier | None = None,
+) -> AsyncIterator[Engine]:
+    """Open the home, migrate, catch the indexes up, load the model; close all of it at the end.
+
+    `embedder`, `generator` and `tier` stand in for the configured ones, and are closed as those would be.
+
+    Raises:
+        HomeMismatch: the home is of another version or damaged.
+        InvalidSetting: the generator's settings do not fit together.
+    """
+    settings = loaded.settings
+    async with AsyncExitStack() as stack:
+        base = await open_base(stack, loaded, embedder, generator, tier)
+        database, follower, metrics = base.database, base.follower, base.metrics
+        parser = build_parser(ParsingLimits.from_settings(settings.ingest))
+        stack.push_async_callback(parser.aclose)
+        blobs = Blobs(base.home.blobs)
+        writer = Writer(database, follower)
+        ingest = IngestPipeline(database, writer, parser, base.embedder, blobs, settings.ingest)
+        asking = open_asking(stack, base)
+        documents = DocumentService(database, writer, ingest, metrics)
+        checkpoints = Checkpoints(base.home.checkpoints, version("ragstone"))
+        parts = WorkerParts(database, documents, blobs, checkpoints, metrics)
+        incoming, worker = open_worker(stack, settings, base.home, parts)
+        jobs = JobService(parts, worker, JobQueue(parts, incoming, settings.ingest), follower)
+        sources = build_sources(stack, settings, base.home, parts, JobIntake(documents, jobs, worker))
+        warming = WarmingParts(database, asking.repeater, asking.load, worker, metrics)
+        engine = Engine(
+            settings=settings,
+            home=base.home,
+            documents=documents,
+            collections=CollectionService(database, writer, ingest, documents),
+            chunks=ChunkService(database, ingest.preparation, metrics),
+            jobs=jobs,
+            worker=worker,
+            sources=sources,
+            search=asking.search,
+            answers=asking.answers,
+            caches=CacheService(base.cache, follower),
+            queries=asking.queries,
+            warmer=open_warmer(stack, warming, settings),
+            checker=Checker(database, follower, writer, base.embedder, blobs),
+            health=Health(database, follower, base.embedder, base.generator, base.cache),
+            metrics=metrics,
+            embedder=base.embedder,
+            follower=follower,
+            database=database,
+        )
+        await _begin(engine, base.slot, incoming)
+        yield engine
+
+
+async def _begin(engine: Engine, slot: Slot, incoming: Incoming) -> None:
+    await _ensure_default_collection(engine)
+    if slot.was_killed:
+        await _tidy(engine, incoming)
+
+
+async def _tidy(engine: Engine, incoming: Incoming) -> None:
+    """Remove files that a killed process left half way."""
+    await engine.checker.drop_orphaned_originals()
+    await to_thread.run_sync(incoming.remove_abandoned)
+
+
+async def _ensure_default_collection(engine: Engine) -> None:
+    known = engine.follower.collections_of(DEFAULT_TENANT)
+    if DEFAULT_COLLECTION not in known and not isinstance(engine.embedder, UnavailableEmbedder):
+        await engine.collections.create(DEFAULT_COLLECTION)

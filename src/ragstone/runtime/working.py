@@ -1,0 +1,73 @@
+"""What works beside requests: jobs, sources, warming."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from ragstone.home import Home
+from ragstone.ingest.sources.open import SourceLimits, SourceOpener
+from ragstone.ingest.sources.runs import SyncRunner
+from ragstone.ingest.sources.sync import SyncLimits
+from ragstone.ingest.upkeep import WorkerParts
+from ragstone.ingest.worker import JobWorker
+from ragstone.net.fetch import Fetcher, FetchLimits
+from ragstone.net.guard import AddressGuard, FetchRules, SystemResolver
+from ragstone.operate.warm import Warmer, WarmingParts
+from ragstone.service.intake import JobIntake
+from ragstone.service.sources import SourceParts, SourceService
+from ragstone.settings import Settings
+from ragstone.store.incoming import Incoming
+
+if TYPE_CHECKING:
+    pass
+
+SHUTDOWN_GRACE_S = 5.0
+
+
+def open_worker(
+    stack: AsyncExitStack, settings: Settings, home: Home, parts: WorkerParts
+) -> tuple[Incoming, JobWorker]:
+    """What takes uploads in and what works on jobs."""
+    incoming = Incoming(home.incoming)
+    stack.callback(incoming.close)
+    worker = JobWorker(parts, settings.ingest)
+    stack.push_async_callback(worker.aclose, SHUTDOWN_GRACE_S)
+    return incoming, worker
+
+
+def open_warmer(stack: AsyncExitStack, parts: WarmingParts, settings: Settings) -> Warmer:
+    """What asks the most asked questions again."""
+    warmer = Warmer(parts, settings.cache)
+    stack.push_async_callback(warmer.aclose)
+    return warmer
+
+
+def _build_fetcher(stack: AsyncExitStack, settings: Settings) -> Fetcher:
+    guard = AddressGuard(SystemResolver(), FetchRules.from_settings(settings.security))
+    fetcher = Fetcher(guard, FetchLimits.from_settings(settings))
+    stack.push_async_callback(fetcher.aclose)
+    return fetcher
+
+
+def build_sources(
+    stack: AsyncExitStack, settings: Settings, home: Home, parts: WorkerParts, intake: JobIntake
+) -> SourceService:
+    """Folders, pages, repositories and the catalogue."""
+    fetcher = _build_fetcher(stack, settings)
+    configured, ingest = settings.sources, settings.ingest
+    limits = SourceLimits.from_settings(settings)
+    sync_limits = SyncLimits(ingest.concurrency, configured.max_vanished_share, configured.always_removed)
+    sources = SourceService(
+        SourceParts(
+            database=parts.database,
+            intake=intake,
+            fetcher=fetcher,
+            opener=SourceOpener(fetcher, home.clones, limits),
+            runner=SyncRunner(parts.database, intake, sync_limits, parts.metrics),
+            catalogue=configured.catalogue or home.catalogue,
+            settings=settings,
+        )
+    )
+    stack.push_async_callback(sources.aclose)
+    return sources

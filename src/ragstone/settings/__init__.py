@@ -1,0 +1,50 @@
+"""Every setting with its default, its range and one sentence on what it does."""
+
+from __future__ import annotations
+
+from ragstone.settings.asking import AnswerSettings, CacheSettings, SearchSettings
+from ragstone.settings.operating import LimitsSettings, SecuritySettings, TelemetrySettings
+from ragstone.settings.section import Section
+from ragstone.settings.serving import (
+    GeneratorSettings,
+    IndexSettings,
+    ModelsSettings,
+    ServerSettings,
+    StoreSettings,
+)
+from ragstone.settings.taking_in import IngestSettings, SourcesSettings
+
+__all__ = [
+    "AnswerSettings",
+    "CacheSettings",
+    "GeneratorSettings",
+    "IndexSettings",
+    "IngestSettings",
+    "LimitsSettings",
+    "ModelsSettings",
+    "SearchSettings",
+    "SecuritySettings",
+    "ServerSettings",
+    "Settings",
+    "SourcesSettings",
+    "StoreSettings",
+    "TelemetrySettings",
+]
+
+
+class Settings(Section):
+    """All settings, by section."""
+
+    server: ServerSettings = ServerSettings()
+    store: StoreSettings = StoreSettings()
+    index: IndexSettings = IndexSettings()
+    models: ModelsSettings = ModelsSettings()
+    generator: GeneratorSettings = GeneratorSettings()
+    ingest: IngestSettings = IngestSettings()
+    sources: SourcesSettings = SourcesSettings()
+    search: SearchSettings = SearchSettings()
+    answer: AnswerSettings = AnswerSettings()
+    cache: CacheSettings = CacheSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    limits: LimitsSettings = LimitsSettings()
+    security: SecuritySettings = SecuritySettings()

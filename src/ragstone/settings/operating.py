@@ -1,0 +1,45 @@
+"""Settings of operation: telemetry, limits, security."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from ragstone.settings.section import Section
+
+
+class TelemetrySettings(Section):
+    """Logs and metrics."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="json for machines, console for people; auto looks whether stderr is a terminal."
+    )
+    metrics: bool = Field(True, description="Serve /metrics.")
+
+
+class LimitsSettings(Section):
+    """What one request may ask for."""
+
+    request_max_bytes: int = Field(512 * 2**20, ge=1024, description="Largest request body.")
+    query_max_chars: int = Field(8_000, ge=1, description="Longest question.")
+    text_max_chars: int = Field(20_000_000, ge=1, description="Longest inline text.")
+    metadata_max_bytes: int = Field(65_536, ge=2, description="Largest metadata of one document, as JSON.")
+
+
+class SecuritySettings(Section):
+    """Who may talk to the server."""
+
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Host header values accepted besides the loopback names."
+    )
+    fetch_allowed_networks: tuple[str, ...] = Field(
+        (), description="Private networks that pages may be fetched from, such as 10.1.0.0/16."
+    )
+    fetch_allowed_hosts: tuple[str, ...] = Field(
+        (), description="Host names that pages may be fetched from at whatever address they have."
+    )
+    fetch_allowed_ports: tuple[int, ...] = Field(
+        (80, 443), description="Ports that pages may be fetched from."
+    )

@@ -1,0 +1,32 @@
+"""Who is asking, and by which door: set where a request comes in, read where it is noted."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Literal
+
+Door = Literal["http", "mcp", "cli", "python"]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One request's own facts; `client` is an address or a name, never a secret."""
+
+    door: Door = "python"
+    request_id: str = ""
+    client: str = ""
+
+
+_NOBODY = Caller()
+_present: ContextVar[Caller] = ContextVar("ragstone_caller", default=_NOBODY)
+
+
+def present_caller() -> Caller:
+    """Who asked for what this task does."""
+    return _present.get()
+
+
+def set_caller(caller: Caller) -> None:
+    """From here on, this task and those that it starts work for `caller`."""
+    _present.set(caller)

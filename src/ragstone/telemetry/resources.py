@@ -60,7 +60,7 @@ class ResourceReader:
         with own.oneshot():
             times = own.cpu_times()
             resident, threads, began = own.memory_info().rss, own.num_threads(), own.create_time()
-            files = own.num_fds() if sys.platform != "win32" else own.num_handles()
+            files = own.num_fds() if sys.platform != "win32" else 0
         children = 0
         for child in own.children(recursive=True):
             with contextlib.suppress(psutil.Error):  # it ended meanwhile

@@ -11,6 +11,8 @@ Test = TypeVar("Test", bound=Callable[..., object])
 DONE: Mapping[str, str] = MappingProxyType(
     {
         "CAC-01": "A repeated query's embedding comes from memory, by model revision and text, for 24 hours.",
+        "OBS-02": "Every declared metric (50+ families) is moved through a door; switch, own port.",
+        "OBS-06": "Dashboards and alerts come from the registry; promtool and a real Prometheus read them.",
         "ANA-05": "Popular questions, completions within 5 ms at a million, and similar ones, per tenant.",
         "CAC-13": "Questions are counted in all and by day, bounded, over processes; erased without trace.",
         "CAC-14": "The top questions are asked again by hand, at start, on schedule and after a change.",

@@ -17,6 +17,12 @@ class TelemetrySettings(Section):
         "auto", description="json for machines, console for people; auto looks whether stderr is a terminal."
     )
     metrics: bool = Field(True, description="Serve /metrics.")
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="A port that serves /metrics and nothing else, of workers too; 0 does without.",
+    )
 
 
 class LimitsSettings(Section):

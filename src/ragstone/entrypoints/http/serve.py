@@ -11,7 +11,9 @@ import uvicorn
 
 from ragstone.config import Loaded
 from ragstone.entrypoints.http.app import build_app
-from ragstone.errors import InvalidSetting, Refused
+from ragstone.entrypoints.http.exporter import exporting
+from ragstone.entrypoints.http.listen import listen_on
+from ragstone.errors import Refused
 from ragstone.home import remove_server_card, write_server_card
 from ragstone.runtime import open_engine
 
@@ -44,7 +46,7 @@ async def serve(loaded: Loaded, announce: Callable[[str], None]) -> None:
     """
     settings = loaded.settings.server
     check_address(settings.host)
-    listener = _listen(settings.host, settings.port)
+    listener = listen_on(settings.host, settings.port, "--port, server.port")
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     try:
@@ -60,7 +62,8 @@ async def serve(loaded: Loaded, announce: Callable[[str], None]) -> None:
             server = _AnnouncingServer(config, lambda: announce(url))
             write_server_card(engine.home, url)
             try:
-                await server.serve(sockets=[listener])
+                async with exporting(engine):
+                    await server.serve(sockets=[listener])
             finally:
                 remove_server_card(engine.home)
     finally:
@@ -84,19 +87,3 @@ class _AnnouncingServer(uvicorn.Server):
         """Begin to end. Uvicorn would raise the signal again at its end, before the engine is closed."""
         super().handle_exit(sig, frame)
         self._captured_signals.clear()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise InvalidSetting(
-            f"The server cannot listen on {host}:{port}: {error.strerror}. "
-            "Stop what listens there, or choose another --port (0 takes a free one)."
-        ) from error
-    listener.listen(2048)
-    return listener

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from ragstone.entrypoints import wire, wire_work
 from ragstone.entrypoints.http.context import EngineOf, respond
-from ragstone.errors import NotFound
+from ragstone.entrypoints.http.exporter import exposition
 
 router = APIRouter(tags=["status"])
 
@@ -48,8 +48,4 @@ async def live() -> Response:
 @router.get("/metrics", summary="Prometheus metrics")
 async def metrics(engine: EngineOf) -> Response:
     """Every metric in the Prometheus text format."""
-    if not engine.settings.telemetry.metrics:
-        raise NotFound("Metrics are switched off; set telemetry.metrics = true.")
-    await engine.jobs.measure()
-    await engine.gauges.refresh()
-    return Response(engine.metrics.exposition(), media_type=engine.metrics.content_type)
+    return await exposition(engine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -22,6 +23,7 @@ from ragstone.errors import RagstoneError
 from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine
 from ragstone.service.queries import PopularRequest
+from ragstone.telemetry.metrics import Metrics
 from ragstone.types import AnswerRequest, DocumentId, JobId, SearchRequest, Span
 
 INSTRUCTIONS = """Ragstone holds documents and finds passages in them.
@@ -223,7 +225,7 @@ def build_mcp_server(engine: Engine) -> MCPServer[None]:
         (tools.add_document, WRITES),
         (tools.delete_document, REMOVES),
     ):
-        server.add_tool(_translated(tool), annotations=hints)
+        server.add_tool(_measured(_translated(tool), engine.metrics), annotations=hints)
     return server
 
 
@@ -247,3 +249,23 @@ def _translated(tool: Callable[..., Awaitable[Structured]]) -> Callable[..., Awa
             raise ToolError(f"{error.message} [{error.code}]") from error
 
     return translated
+
+
+def _measured(
+    tool: Callable[..., Awaitable[Structured]], metrics: Metrics
+) -> Callable[..., Awaitable[Structured]]:
+    """The tool, its calls counted and timed."""
+    name = tool.__name__
+
+    @functools.wraps(tool)
+    async def measured(*args: object, **kwargs: object) -> Structured:
+        began, outcome = time.perf_counter(), "failed"
+        try:
+            result = await tool(*args, **kwargs)
+            outcome = "ok"
+            return result
+        finally:
+            metrics.mcp_calls.labels(name, outcome).inc()
+            metrics.mcp_seconds.labels(name).observe(time.perf_counter() - began)
+
+    return measured

@@ -145,7 +145,7 @@ def settings(redis: RedisServer, generator: GeneratorDouble) -> dict[str, str]:
     """Of such a server."""
     return {
         "RAGSTONE_CACHE__REDIS_URL": redis.url,
-        # A machine with more to do may take long to answer: that Redis is left alone then is tested elsewhere.
+        # On a busy machine Redis may take long; that it is left alone then is tested elsewhere.
         "RAGSTONE_CACHE__REDIS_TIMEOUT_S": "10",
         "RAGSTONE_GENERATOR__BASE_URL": generator.base_url,
         "RAGSTONE_GENERATOR__MODEL": "held",

@@ -14,7 +14,7 @@ from anyio import to_thread
 from ragstone.cache.cache import Cache, limits_of
 from ragstone.cache.shared import SharedCache, open_shared_cache
 from ragstone.config import Loaded
-from ragstone.errors import InvalidSetting, NotReady
+from ragstone.errors import NotReady
 from ragstone.home import Home, open_home
 from ragstone.index.follower import IndexFollower, open_follower
 from ragstone.index.slot import Slot, take_slot
@@ -25,12 +25,14 @@ from ragstone.models.embedding_cache import CachingEmbedder
 from ragstone.models.hardware import usable_cores
 from ragstone.models.local import LocalModelOptions, open_local_embedder
 from ragstone.models.unavailable import UnavailableEmbedder
+from ragstone.runtime.guarding import Guards, guarded, open_generators, open_guards
 from ragstone.settings import Settings
 from ragstone.store.database import Database, open_database
 from ragstone.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from ragstone.cache.ports import Tier
+    from ragstone.models.generator_chain import GeneratorChain
     from ragstone.models.ports import Embedder, Generator
 
 log = structlog.get_logger(__name__)
@@ -46,9 +48,10 @@ class Base:
     database: Database
     follower: IndexFollower
     embedder: Embedder
-    generator: Generator | None
+    generator: GeneratorChain | None
     cache: Cache
     metrics: Metrics
+    guards: Guards
 
 
 async def open_base(
@@ -73,19 +76,23 @@ async def open_base(
     stack.push_async_callback(database.aclose)
     slot = await to_thread.run_sync(take_slot, home.index)
     follower = await _open_follower(stack, database, slot, settings)
-    generator = _open_generator(stack, settings, generator)
+    guards = open_guards(settings)
+    chain = open_generators(settings, generator, guards)
+    if chain is not None:
+        stack.push_async_callback(chain.aclose)
     metrics = Metrics(version("ragstone"))
-    cache = _open_cache(stack, settings, home, metrics, tier)
+    cache = _open_cache(stack, settings, home, metrics, tier, guards)
     return Base(
         settings=settings,
         home=home,
         slot=slot,
         database=database,
         follower=follower,
-        embedder=_remembering(await opening, cache, metrics),
-        generator=generator,
+        embedder=_remembering(await opening, cache, metrics, guards),
+        generator=chain,
         cache=cache,
         metrics=metrics,
+        guards=guards,
     )
 
 
@@ -113,21 +120,27 @@ async def _close_opened(opening: asyncio.Task[Embedder]) -> None:
 
 
 def _open_cache(
-    stack: AsyncExitStack, settings: Settings, home: Home, metrics: Metrics, tier: Tier | None
+    stack: AsyncExitStack,
+    settings: Settings,
+    home: Home,
+    metrics: Metrics,
+    tier: Tier | None,
+    guards: Guards,
 ) -> Cache:
     given = None if tier is None else SharedCache(tier)
-    shared = given or open_shared_cache(settings.cache, home.cache, metrics)
+    shared = given or open_shared_cache(settings.cache, home.cache, metrics, guards.breakers)
     cache = Cache(limits_of(settings.cache), shared.tier, shared.claims)
     stack.push_async_callback(cache.aclose)
     metrics.watch_caches(cache.statistics)
     return cache
 
 
-def _remembering(embedder: Embedder, cache: Cache, metrics: Metrics) -> Embedder:
-    """The model of this machine behind its cache; another embedder as it is."""
+def _remembering(embedder: Embedder, cache: Cache, metrics: Metrics, guards: Guards) -> Embedder:
+    """The embedder behind its breaker; the model of this machine behind its cache, too."""
+    behind = guarded(embedder, guards)
     if not isinstance(embedder, LocalEmbedder):
-        return embedder
-    caching = CachingEmbedder(embedder, cache)
+        return behind
+    caching = CachingEmbedder(behind, cache)
     metrics.watch_query_embeddings(caching.lookups)
     return caching
 
@@ -144,29 +157,3 @@ async def _open_follower(
         raise
     stack.push_async_callback(follower.aclose)
     return follower
-
-
-def _open_generator(stack: AsyncExitStack, settings: Settings, given: Generator | None) -> Generator | None:
-    configured = settings.generator
-    if given is not None:
-        stack.push_async_callback(given.aclose)
-        return given
-    if configured.base_url is None:
-        return None
-    if not configured.model:
-        raise InvalidSetting(
-            f"generator.base_url is {configured.base_url!r}, but generator.model is empty; "
-            "name the model, for example RAGSTONE_GENERATOR__MODEL=llama3.2."
-        )
-    from ragstone.models.openai_generator import OpenAIGenerator, OpenAIOptions
-
-    generator = OpenAIGenerator(
-        OpenAIOptions(
-            configured.base_url,
-            configured.model,
-            configured.api_key.get_secret_value(),
-            configured.timeout_s,
-        )
-    )
-    stack.push_async_callback(generator.aclose)
-    return generator

@@ -123,7 +123,9 @@ async def open_engine(
             queries=asking.queries,
             warmer=open_warmer(stack, warming, settings),
             checker=Checker(database, follower, writer, base.embedder, blobs),
-            health=Health(database, follower, base.embedder, base.generator, base.cache),
+            health=Health(
+                database, follower, base.embedder, base.generator, base.cache, base.guards.breakers
+            ),
             metrics=metrics,
             embedder=base.embedder,
             follower=follower,

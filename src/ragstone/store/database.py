@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from sqlalchemy import Connection, event, func, insert, inspect, select, text, u
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
-from ragstone.errors import HomeMismatch, InvalidRequest, Overloaded, StoreFailed
+from ragstone.errors import HomeMismatch, InvalidRequest, Overloaded, StoreFailed, StoreFull
 from ragstone.settings import StoreSettings
 from ragstone.store.tables import collections, corpus, meta
 from ragstone.store.version_watch import CorpusState, VersionWatch
@@ -35,14 +37,33 @@ HEAD = "0006"
 CORPUS_ROW = 1
 
 
+@dataclass(frozen=True, slots=True)
+class PoolFigures:
+    """The connections of one process at this moment."""
+
+    size: int
+    """Readers that are kept open."""
+    max_overflow: int
+    in_use: int
+    overflow: int
+    """Readers open beyond `size`."""
+    writes_waiting: int
+    is_writing: bool
+    timeouts: int
+    """Reads and writes that got no connection in time, since the start."""
+
+
 class Database:
     """The open database of one home. Build with `open_database`."""
 
-    def __init__(self, path: Path, reader: AsyncEngine, writer: AsyncEngine) -> None:
+    def __init__(self, path: Path, reader: AsyncEngine, writer: AsyncEngine, settings: StoreSettings) -> None:
         self.path = path
         self._reader = reader
         self._writer = writer
+        self._settings = settings
         self._write_turn = asyncio.Lock()
+        self._writes_waiting = 0
+        self._timeouts = 0
         self._watch: VersionWatch | None = None
 
     @asynccontextmanager
@@ -53,7 +74,7 @@ class Database:
             StoreFailed: the database does not answer.
             Overloaded: no connection became free in time.
         """
-        with _Translated(self.path):
+        with _Translated(self.path, self._count_timeout):
             async with self._reader.connect() as connection:
                 yield connection
 
@@ -63,11 +84,52 @@ class Database:
 
         Raises:
             StoreFailed: the database is locked for longer than `store.busy_timeout_s`, full or gone.
+            Overloaded: the writes before this one took longer than that.
         """
-        async with self._write_turn:
-            with _Translated(self.path):
+        async with self._turn():
+            with _Translated(self.path, self._count_timeout):
                 async with self._writer.begin() as connection:
                     yield connection
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """This process's turn to write; behind a locked file the waits do not add up."""
+        limit_s = self._settings.busy_timeout_s
+        self._writes_waiting += 1
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._write_turn.acquire()
+        except TimeoutError as error:
+            self._count_timeout()
+            raise Overloaded(
+                f"The writes before this one took longer than {limit_s:g} s (store.busy_timeout_s); "
+                "try again in a moment."
+            ) from error
+        finally:
+            self._writes_waiting -= 1
+        try:
+            yield
+        finally:
+            self._write_turn.release()
+
+    def pool_figures(self) -> PoolFigures:
+        """How busy the connections are."""
+        pool = self._reader.sync_engine.pool
+        if not isinstance(pool, QueuePool):
+            raise TypeError(f"the readers' pool is {type(pool).__name__}, which has no size")
+
+        return PoolFigures(
+            size=pool.size(),
+            max_overflow=self._settings.max_overflow,
+            in_use=pool.checkedout(),
+            overflow=max(0, pool.overflow()),
+            writes_waiting=self._writes_waiting,
+            is_writing=self._write_turn.locked(),
+            timeouts=self._timeouts,
+        )
+
+    def _count_timeout(self) -> None:
+        self._timeouts += 1
 
     async def corpus_version(self) -> int:
         """The version of the newest committed change."""
@@ -134,7 +196,7 @@ async def open_database(path: Path, settings: StoreSettings) -> Database:
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = _engine(path, settings, is_writer=True)
     reader = _engine(path, settings, is_writer=False)
-    database = Database(path, reader, writer)
+    database = Database(path, reader, writer, settings)
     try:
         with _Translated(path):
             async with writer.begin() as connection:
@@ -169,6 +231,8 @@ def _engine(path: Path, settings: StoreSettings, *, is_writer: bool) -> AsyncEng
             pool_size=settings.pool_size,
             max_overflow=settings.max_overflow,
             pool_recycle=settings.pool_recycle_s,
+            # No pre-ping: a file does not hang up, and asking took 0.19 ms of a 0.44 ms read (November 2026).
+            pool_timeout=settings.pool_timeout_s,
             pool_reset_on_return=None,
         )
     event.listen(engine.sync_engine, "connect", _set_pragmas)
@@ -243,21 +307,31 @@ async def _ensure_rows(connection: AsyncConnection) -> None:
 class _Translated:
     """Turns the driver's exceptions into ours; a context manager without a frame of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_pool_timeout: Callable[[], None] = lambda: None) -> None:
         self._path = path
+        self._on_pool_timeout = on_pool_timeout
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, PoolTimeout):
-            raise Overloaded("Every database connection is in use; try again in a moment.") from error
+            self._on_pool_timeout()
+            raise Overloaded(
+                "Every database connection was in use for store.pool_timeout_s; try again in a moment, or "
+                "raise store.pool_size."
+            ) from error
         if isinstance(error, DBAPIError):
             reason = str(error.orig)
             if "not a database" in reason or "malformed" in reason:
                 raise HomeMismatch(
                     f"{self._path} is damaged or not a Ragstone database ({reason}); "
                     "restore it from a backup or use another --home."
+                ) from error
+            if "disk is full" in reason:
+                raise StoreFull(
+                    f"There is no room left for the database {self._path} ({reason}); free some on its disk. "
+                    "What is stored already can be read meanwhile."
                 ) from error
             raise StoreFailed(f"The database {self._path} failed: {reason}.") from error
         if isinstance(error, UnicodeEncodeError):

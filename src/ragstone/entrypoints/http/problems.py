@@ -29,7 +29,9 @@ from ragstone.errors import (
     QueueFull,
     RagstoneError,
     Refused,
+    ShuttingDown,
     SourceFailed,
+    StoreFull,
 )
 
 log = structlog.get_logger(__name__)
@@ -48,6 +50,8 @@ STATUSES: tuple[tuple[type[RagstoneError], HTTPStatus], ...] = (
     (Conflict, HTTPStatus.CONFLICT),
     (Refused, HTTPStatus.FORBIDDEN),
     (Overloaded, HTTPStatus.TOO_MANY_REQUESTS),
+    (ShuttingDown, HTTPStatus.SERVICE_UNAVAILABLE),
+    (StoreFull, HTTPStatus.INSUFFICIENT_STORAGE),
     (DeadlineExceeded, HTTPStatus.GATEWAY_TIMEOUT),
     (GeneratorFailed, HTTPStatus.BAD_GATEWAY),
     (FetchFailed, HTTPStatus.BAD_GATEWAY),

@@ -32,10 +32,15 @@ async def health(engine: EngineOf) -> Response:
 
 @router.get("/health/detailed", summary="Health in detail")
 async def detailed_health(engine: EngineOf) -> Response:
-    """How every dependency is, the figures of the caches and of the tier behind them, and the version."""
+    """How every dependency and its breaker is, the figures of the caches and their tier, and the version."""
     report, caches = await engine.health.report(), await engine.caches.statistics()
     status = HTTPStatus.SERVICE_UNAVAILABLE if report.status == "failed" else HTTPStatus.OK
-    details = {"version": version("ragstone"), **wire.health(report), **wire_work.caches(caches)}
+    details = {
+        "version": version("ragstone"),
+        **wire.health(report),
+        **wire.breakers(report),
+        **wire_work.caches(caches),
+    }
     return respond(details, status)
 
 

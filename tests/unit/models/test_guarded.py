@@ -44,7 +44,7 @@ async def test_a_silent_embedder_counts_when_it_had_time() -> None:
     embedder, breaker = guarded(inner, failures=1)
     with pytest.raises(DeadlineExceeded):
         await embedder.embed_query("a", Deadline.after(0.05))
-    assert breaker.state == "closed"
+    assert breaker.figures().state == "closed"
 
     with pytest.raises(DeadlineExceeded, match="did not answer"):
         await embedder.embed_query("a", Deadline.after(FAIR_S + 0.05))

@@ -29,6 +29,7 @@ from ragstone.runtime.guarding import Guards, guarded, open_generators, open_gua
 from ragstone.settings import Settings
 from ragstone.store.database import Database, open_database
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.resources import ResourceReader
 
 if TYPE_CHECKING:
     from ragstone.cache.ports import Tier
@@ -72,15 +73,17 @@ async def open_base(
     # The model loads beside the rest: 0.3 s, most of it outside the interpreter.
     opening = asyncio.create_task(_open_embedder(settings, embedder))
     stack.push_async_callback(_close_opened, opening)
-    database = await open_database(home.database, settings.store)
+    metrics = Metrics(version("ragstone"))
+    metrics.watch_resources(ResourceReader(home.folder))
+    database = await open_database(home.database, settings.store, metrics)
     stack.push_async_callback(database.aclose)
+    metrics.watch_connections(database.pool_figures)
     slot = await to_thread.run_sync(take_slot, home.index)
     follower = await _open_follower(stack, database, slot, settings)
-    guards = open_guards(settings)
-    chain = open_generators(settings, generator, guards)
+    guards = open_guards(settings, metrics)
+    chain = open_generators(settings, generator, guards, metrics)
     if chain is not None:
         stack.push_async_callback(chain.aclose)
-    metrics = Metrics(version("ragstone"))
     cache = _open_cache(stack, settings, home, metrics, tier, guards)
     return Base(
         settings=settings,
@@ -88,7 +91,7 @@ async def open_base(
         slot=slot,
         database=database,
         follower=follower,
-        embedder=_remembering(await opening, cache, metrics, guards),
+        embedder=_watched(await opening, cache, metrics, guards),
         generator=chain,
         cache=cache,
         metrics=metrics,
@@ -135,8 +138,9 @@ def _open_cache(
     return cache
 
 
-def _remembering(embedder: Embedder, cache: Cache, metrics: Metrics, guards: Guards) -> Embedder:
+def _watched(embedder: Embedder, cache: Cache, metrics: Metrics, guards: Guards) -> Embedder:
     """The embedder behind its breaker; the model of this machine behind its cache, too."""
+    metrics.watch_embedder(embedder.statistics)
     behind = guarded(embedder, guards)
     if not isinstance(embedder, LocalEmbedder):
         return behind

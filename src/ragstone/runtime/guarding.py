@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ragstone.errors import InvalidSetting
 from ragstone.models.generator_chain import GeneratorChain, Link
 from ragstone.models.guarded import GuardedEmbedder
+from ragstone.models.measured_generator import MeasuredGenerator
 from ragstone.models.unavailable import UnavailableEmbedder
 from ragstone.resilience.breaker import BreakerRules, Breakers
 from ragstone.resilience.limiter import Limiter
@@ -17,6 +18,7 @@ from ragstone.resilience.retry import Retry, RetryRules
 if TYPE_CHECKING:
     from ragstone.models.ports import Embedder, Generator
     from ragstone.settings import FallbackSettings, GeneratorSettings, Settings
+    from ragstone.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,14 @@ class Guards:
     limiters: list[Limiter] = field(default_factory=list)
 
 
-def open_guards(settings: Settings) -> Guards:
+def open_guards(settings: Settings, metrics: Metrics) -> Guards:
     """Guards by the `resilience` section; what they guard adds itself."""
     configured = settings.resilience
     rules = BreakerRules(configured.breaker_failures, configured.breaker_open_s)
-    return Guards(Breakers(rules), open_retry(settings))
+    guards = Guards(Breakers(rules), open_retry(settings))
+    metrics.watch_breakers(guards.breakers.figures)
+    metrics.watch_places(lambda: [limiter.figures() for limiter in guards.limiters])
+    return guards
 
 
 def open_retry(settings: Settings) -> Retry:
@@ -48,7 +53,9 @@ def guarded(embedder: Embedder, guards: Guards) -> Embedder:
     return GuardedEmbedder(embedder, guards.breakers.add("embedder"))
 
 
-def open_generators(settings: Settings, given: Generator | None, guards: Guards) -> GeneratorChain | None:
+def open_generators(
+    settings: Settings, given: Generator | None, guards: Guards, metrics: Metrics
+) -> GeneratorChain | None:
     """The given or the configured generator, then its fallbacks; None when there is none.
 
     Raises:
@@ -56,7 +63,7 @@ def open_generators(settings: Settings, given: Generator | None, guards: Guards)
     """
     links = [
         Link(
-            generator,
+            MeasuredGenerator(generator, metrics),
             guards.breakers.add(name),
             Limiter(name, settings.generator.max_concurrent, "generator.max_concurrent"),
         )

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable
+import time
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 from sqlalchemy import Connection, event, func, insert, inspect, select, text, update
@@ -27,6 +29,9 @@ from ragstone.settings import StoreSettings
 from ragstone.store.tables import collections, corpus, meta
 from ragstone.store.version_watch import CorpusState, VersionWatch
 from ragstone.types import CollectionId
+
+if TYPE_CHECKING:
+    from ragstone.telemetry.metrics import Metrics
 
 StoreConnection = AsyncConnection
 """What a read or write block holds; rooms above the store name it by this."""
@@ -49,21 +54,26 @@ class PoolFigures:
     """Readers open beyond `size`."""
     writes_waiting: int
     is_writing: bool
-    timeouts: int
-    """Reads and writes that got no connection in time, since the start."""
 
 
 class Database:
     """The open database of one home. Build with `open_database`."""
 
-    def __init__(self, path: Path, reader: AsyncEngine, writer: AsyncEngine, settings: StoreSettings) -> None:
+    def __init__(
+        self,
+        path: Path,
+        reader: AsyncEngine,
+        writer: AsyncEngine,
+        settings: StoreSettings,
+        metrics: Metrics | None = None,
+    ) -> None:
         self.path = path
+        self._metrics = metrics
         self._reader = reader
         self._writer = writer
         self._settings = settings
         self._write_turn = asyncio.Lock()
         self._writes_waiting = 0
-        self._timeouts = 0
         self._watch: VersionWatch | None = None
 
     @asynccontextmanager
@@ -74,7 +84,7 @@ class Database:
             StoreFailed: the database does not answer.
             Overloaded: no connection became free in time.
         """
-        with _Translated(self.path, self._count_timeout):
+        with _Translated(self.path, self._metrics):
             async with self._reader.connect() as connection:
                 yield connection
 
@@ -86,10 +96,14 @@ class Database:
             StoreFailed: the database is locked for longer than `store.busy_timeout_s`, full or gone.
             Overloaded: the writes before this one took longer than that.
         """
+        asked = time.perf_counter()
         async with self._turn():
-            with _Translated(self.path, self._count_timeout):
+            with _Translated(self.path, self._metrics):
                 async with self._writer.begin() as connection:
+                    began = time.perf_counter()
                     yield connection
+            if self._metrics is not None:
+                self._metrics.observe_write(began - asked, time.perf_counter() - began)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -100,7 +114,8 @@ class Database:
             async with asyncio.timeout(limit_s):
                 await self._write_turn.acquire()
         except TimeoutError as error:
-            self._count_timeout()
+            if self._metrics is not None:
+                self._metrics.database_errors.labels("WriteTurnTimeout").inc()
             raise Overloaded(
                 f"The writes before this one took longer than {limit_s:g} s (store.busy_timeout_s); "
                 "try again in a moment."
@@ -125,11 +140,7 @@ class Database:
             overflow=max(0, pool.overflow()),
             writes_waiting=self._writes_waiting,
             is_writing=self._write_turn.locked(),
-            timeouts=self._timeouts,
         )
-
-    def _count_timeout(self) -> None:
-        self._timeouts += 1
 
     async def corpus_version(self) -> int:
         """The version of the newest committed change."""
@@ -186,7 +197,7 @@ async def raise_version(connection: AsyncConnection) -> int:
     return int((await connection.execute(raised.returning(corpus.c.version))).scalar_one())
 
 
-async def open_database(path: Path, settings: StoreSettings) -> Database:
+async def open_database(path: Path, settings: StoreSettings, metrics: Metrics | None = None) -> Database:
     """Open (and create or migrate) the SQLite database at `path`.
 
     Raises:
@@ -196,7 +207,7 @@ async def open_database(path: Path, settings: StoreSettings) -> Database:
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = _engine(path, settings, is_writer=True)
     reader = _engine(path, settings, is_writer=False)
-    database = Database(path, reader, writer, settings)
+    database = Database(path, reader, writer, settings, metrics)
     try:
         with _Translated(path):
             async with writer.begin() as connection:
@@ -307,16 +318,17 @@ async def _ensure_rows(connection: AsyncConnection) -> None:
 class _Translated:
     """Turns the driver's exceptions into ours; a context manager without a frame of its own."""
 
-    def __init__(self, path: Path, on_pool_timeout: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, path: Path, metrics: Metrics | None = None) -> None:
         self._path = path
-        self._on_pool_timeout = on_pool_timeout
+        self._metrics = metrics
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, SQLAlchemyError) and self._metrics is not None:
+            self._metrics.database_errors.labels(type(error).__name__).inc()
         if isinstance(error, PoolTimeout):
-            self._on_pool_timeout()
             raise Overloaded(
                 "Every database connection was in use for store.pool_timeout_s; try again in a moment, or "
                 "raise store.pool_size."

@@ -14,6 +14,7 @@ from ragstone.entrypoints.http.app import build_app
 from ragstone.errors import InvalidSetting, Refused
 from ragstone.home import remove_server_card, write_server_card
 from ragstone.runtime import open_engine
+from ragstone.telemetry.loop_lag import LoopLag
 
 
 def check_address(host: str) -> None:
@@ -59,10 +60,13 @@ async def serve(loaded: Loaded, announce: Callable[[str], None]) -> None:
             )
             server = _AnnouncingServer(config, lambda: announce(url))
             write_server_card(engine.home, url)
+            lag = LoopLag(engine.metrics.loop_lag.observe)
+            lag.start()
             try:
                 await server.serve(sockets=[listener])
             finally:
                 remove_server_card(engine.home)
+                await lag.aclose()
     finally:
         listener.close()
 

@@ -15,7 +15,11 @@ class ServerSettings(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on; only loopback until there are keys.")
     port: int = Field(8321, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
-    shutdown_grace_s: float = Field(10.0, gt=0, description="Seconds that requests in flight get to finish.")
+    shutdown_grace_s: float = Field(
+        10.0,
+        gt=0,
+        description="Seconds that requests and jobs under way get to end when the server is stopped.",
+    )
 
 
 class StoreSettings(Section):

@@ -36,6 +36,8 @@ from ragstone.errors import (
 
 log = structlog.get_logger(__name__)
 
+COME_AGAIN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+"""Statuses that say when to come again, where that may help."""
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
 
@@ -92,7 +94,7 @@ def problem(
         "request_id": request_id,
         "retryable": retryable,
     }
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.TOO_MANY_REQUESTS else None
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status in COME_AGAIN and retryable else None
     return Response(msgspec.json.encode(body), int(status), headers, MEDIA_TYPE)
 
 

@@ -50,6 +50,16 @@ async def live() -> Response:
     return respond({"status": "ok"})
 
 
+@router.get("/health/ready", summary="Readiness")
+async def ready(engine: EngineOf) -> Response:
+    """Whether requests should be sent here: not while the store does not answer or the server is ending."""
+    if engine.drain.is_begun:
+        return respond({"status": "ending"}, HTTPStatus.SERVICE_UNAVAILABLE)
+    report = await engine.health.report()
+    status = HTTPStatus.SERVICE_UNAVAILABLE if report.status == "failed" else HTTPStatus.OK
+    return respond({"status": report.status}, status)
+
+
 @router.get("/metrics", summary="Prometheus metrics")
 async def metrics(engine: EngineOf) -> Response:
     """Every metric in the Prometheus text format."""

@@ -56,6 +56,8 @@ DONE: Mapping[str, str] = MappingProxyType(
         "ING-23": "Page, section path and exact character span go from the parser to the citation.",
         "ING-24": "The command line does all of it, with a bar, a line per file and a telling exit code.",
         "ING-25": "Hostile files get a clear error; the server does not notice.",
+        "RES-04": "Each part in each kind of trouble: what still works is stated, tested and told.",
+        "RES-05": "What comes back after a fault is used again by itself.",
         "RES-06": "SIGTERM drains, finishes or hands back jobs, stores what was noted; a second one ends it.",
         "OPS-01": "One command, no service, no account, no download of models.",
         "OPS-09": "Settings from file, environment and flags; unknown ones refused; origins explained.",

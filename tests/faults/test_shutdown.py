@@ -109,7 +109,7 @@ def test_jobs_and_questions_outlive_the_end(home: Path) -> None:
 
 @verifies("RES-06")
 def test_who_waits_for_a_job_is_told_that_it_waits(home: Path) -> None:
-    """When the server ends, uploads that wait for their job are answered 202, long before the grace is over."""
+    """When the server ends, uploads that wait for their job are answered 202 long before the grace ends."""
     with running_server(
         home, {"RAGSTONE_INGEST__WORKERS": "1", "RAGSTONE_SERVER__SHUTDOWN_GRACE_S": "50"}
     ) as server:

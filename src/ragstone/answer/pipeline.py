@@ -24,7 +24,7 @@ from ragstone.answer.record import Generated
 from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, DependencyFailed, GeneratorFailed, Overloaded, RagstoneError
 from ragstone.index.analysis import Analysis
-from ragstone.models.generator_chain import Chosen, NoGeneratorAnswered
+from ragstone.models.generator_chain import Chosen, what_happened
 from ragstone.models.ports import Delta as GeneratedDelta, GenerationOptions
 from ragstone.search.understand import normalise_query
 from ragstone.types import AnswerId, AnswerMode, AnswerRequest, Citation, Hit
@@ -64,6 +64,7 @@ class AnswerPipeline:
         self._generator = generator
         self._settings = settings.answer
         self._generation = settings.generator
+        self._embedding_s = settings.search.leg_timeout_s
         self._evidence = evidence
         self._analysis = Analysis("en")
 
@@ -116,7 +117,7 @@ class AnswerPipeline:
             except (GeneratorFailed, DeadlineExceeded) as error:
                 draft.deadline.check("quoting")
                 log.warning("generator_failed", answer_id=draft.answer_id, error=error.message)
-                draft.degraded += _happened(error)
+                draft.degraded += what_happened(error)
         restarts = bool(draft.text)
         draft.mode, draft.text, draft.usage, draft.model = "extractive", "", None, None
         async with contextlib.aclosing(self._quote(draft, hits, restarts=restarts)) as events:
@@ -197,10 +198,12 @@ class AnswerPipeline:
         query, matrix = None, None
         if candidates.sentences:
             try:
-                query = await self._embedder.embed_query(question, draft.deadline)
+                limit = Deadline.after(draft.deadline.at_most(self._embedding_s))
+                query = await self._embedder.embed_query(question, limit)
                 texts = [sentence.text for sentence in candidates.sentences]
-                matrix = await self._embedder.embed_queries(texts, draft.deadline)
-            except (DependencyFailed, Overloaded) as error:
+                matrix = await self._embedder.embed_queries(texts, limit)
+            except (DependencyFailed, DeadlineExceeded, Overloaded) as error:
+                draft.deadline.check("quoting")
                 log.warning("quote_without_embeddings", answer_id=draft.answer_id, code=error.code)
                 draft.degraded.append("quote:lexical_only")
         return choose(candidates, query, matrix, self._settings.max_quotes, self._settings.max_quote_chars)
@@ -214,8 +217,3 @@ class AnswerPipeline:
         for found in draft.citations:
             yield Cited(UNNUMBERED, found)
         yield Checked(UNNUMBERED, len(citations), len(draft.citations))
-
-
-def _happened(error: RagstoneError) -> tuple[str, ...]:
-    """What `degraded` says of a chain that gave no answer."""
-    return error.degraded if isinstance(error, NoGeneratorAnswered) else ("generator:failed",)

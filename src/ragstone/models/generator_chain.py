@@ -87,6 +87,8 @@ class GeneratorChain:
         """
         happened: dict[str, str] = {}
         for link in self._links:
+            if happened:
+                deadline.check("the next generator was asked")
             is_begun = False
             try:
                 async with aclosing(self._of(link, prompt, options, deadline)) as parts:
@@ -101,7 +103,6 @@ class GeneratorChain:
                     raise
                 log.warning("generator_skipped", model=link.generator.model, error=error.message)
                 happened.setdefault(_what(error), error.message)
-            deadline.check("the next generator was asked")
         raise NoGeneratorAnswered(" ".join(happened.values()), tuple(happened))
 
     async def aclose(self) -> None:
@@ -150,3 +151,8 @@ def _what(error: RagstoneError) -> str:
     if isinstance(error, BreakerOpen):
         return "generator:open"
     return "generator:overloaded" if isinstance(error, Overloaded) else "generator:failed"
+
+
+def what_happened(error: RagstoneError) -> tuple[str, ...]:
+    """What `degraded` says when no generator gave an answer."""
+    return error.degraded if isinstance(error, NoGeneratorAnswered) else ("generator:failed",)

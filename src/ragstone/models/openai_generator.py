@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import anyio
@@ -43,6 +44,13 @@ class OpenAIOptions:
     api_key: str = ""
     timeout_s: float = 120.0
     """Longest wait for a whole answer."""
+
+
+def load_sdk() -> None:
+    """Import what the first answer needs: a second on a busy machine, which a server has before its first
+    request and not on its event loop (November 2026).
+    """
+    import_module("openai")
 
 
 class OpenAIGenerator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -11,9 +12,16 @@ from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
-from ragstone.errors import StoreFailed
+from ragstone.errors import StoreFailed, StoreFull
 
 _EDGE_BYTES = 2**20
+
+
+def refused_by_disk(happened: str, error: OSError) -> StoreFailed:
+    """The error for what the disk refused: `StoreFull` when that is for want of room."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFull(f"{happened}: there is no room left ({error}); free some on that disk.")
+    return StoreFailed(f"{happened}: {error}.")
 
 
 class IncomingFile:
@@ -79,7 +87,7 @@ class IncomingFile:
         self.path.unlink(missing_ok=True)
 
     def _refused(self, error: OSError) -> StoreFailed:
-        return StoreFailed(f"The upload cannot be kept at {self.path}: {error}.")
+        return refused_by_disk(f"The upload cannot be kept at {self.path}", error)
 
 
 class Incoming:

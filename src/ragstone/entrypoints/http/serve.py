@@ -11,11 +11,13 @@ from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
+from anyio import to_thread
 
 from ragstone.config import Loaded
 from ragstone.entrypoints.http.app import build_app
 from ragstone.errors import InvalidSetting, Refused
 from ragstone.home import remove_server_card, write_server_card
+from ragstone.models.openai_generator import load_sdk
 from ragstone.operate.drain import Drain
 from ragstone.runtime import open_engine
 from ragstone.telemetry.loop_lag import LoopLag
@@ -69,6 +71,8 @@ async def serve(loaded: Loaded, announce: Callable[[str], None]) -> None:
             )
             server = _DrainingServer(config, engine.drain, lambda: announce(url))
             write_server_card(engine.home, url)
+            if loaded.settings.generator.base_url is not None:
+                await to_thread.run_sync(load_sdk)
             lag = LoopLag(engine.metrics.loop_lag.observe)
             lag.start()
             try:

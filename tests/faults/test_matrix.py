@@ -24,6 +24,7 @@ BRIEFLY_S = 0.4
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """One server for all cells: each leaves it as it found it."""
     with running_stage(tmp_path_factory.mktemp("matrix")) as stage:
+        assert stage.upload().status_code == 201
         wait_until(lambda: is_well(stage), BACK_S)
         yield stage
 

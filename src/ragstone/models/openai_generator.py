@@ -47,8 +47,9 @@ class OpenAIOptions:
 
 
 def load_sdk() -> None:
-    """Import what the first answer needs: a second on a busy machine, which a server has before its first
-    request and not on its event loop (November 2026).
+    """Import what the first answer needs, off the event loop and before the first request.
+
+    It takes half a second, and more than one on a busy machine (November 2026).
     """
     import_module("openai")
 

@@ -17,6 +17,7 @@ from ragstone.telemetry.families import FAMILIES
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from scripts.faults_table import with_faults  # noqa: E402 (the path is set above)
 from scripts.formats_page import formats_page  # noqa: E402 (the path is set above)
 from scripts.monitoring.files import monitoring_files  # noqa: E402 (the path is set above)
 from scripts.monitoring.rules import ALERTS  # noqa: E402 (the path is set above)
@@ -34,6 +35,7 @@ def main(is_check: bool) -> int:
         "alerts.md": alerts(),
         "errors.md": error_codes(),
         "status.md": status(),
+        "operations.md": with_faults((ROOT / "docs" / "operations.md").read_text("utf-8")),
         "formats.md": formats_page(json.loads(EXTRACTED.read_text("utf-8")), GENERATED),
     }
     files = {f"docs/{name}": content for name, content in pages.items()}

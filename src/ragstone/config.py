@@ -7,6 +7,7 @@ Sources, later ones win: defaults, `ragstone.toml` in the home folder (or `--con
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import tomllib
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ ENV_PREFIX = "RAGSTONE_"
 HOME_ENV = "RAGSTONE_HOME"
 # Read by the build or the tests, not settings of the product.
 RESERVED_ENV = frozenset({"RAGSTONE_HOME", "RAGSTONE_DATA", "RAGSTONE_MODEL_WHEEL", "RAGSTONE_PROFILE"})
-_SECRETS = ("api_key", "redis_url")
+_SECRETS = ("api_key", "redis_url", "generator.fallbacks")
 """Endings of settings whose value is never shown."""
 
 _DEFAULTS = Settings()
@@ -146,11 +147,17 @@ def _from_environment(environ: Mapping[str, str]) -> Layer:
 
 
 def _listed(name: str, value: str) -> object:
-    """A list is written with commas in a variable."""
+    """A list is written with commas in a variable, a list of tables as JSON."""
     section, _, key = name.partition(".")
-    if isinstance(getattr(getattr(_DEFAULTS, section, None), key, None), tuple):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
+    if not isinstance(getattr(getattr(_DEFAULTS, section, None), key, None), tuple):
+        return value
+    if value.lstrip().startswith("[{"):
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            variable = f"{ENV_PREFIX}{section}__{key}".upper()
+            raise InvalidSetting(f"{variable} cannot be read as JSON: {error}.") from error
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _from_flags(flags: Mapping[str, str | int | float | bool | None]) -> Layer:

@@ -29,11 +29,15 @@
     ├── DeadlineExceeded                deadline_exceeded      retryable
     ├── Overloaded                      overloaded             retryable
     │   └── QueueFull                   queue_full
+    ├── ShuttingDown                    shutting_down          retryable
     └── DependencyFailed                dependency_failed      retryable
+        ├── BreakerOpen                 breaker_open           not asked: it failed a moment ago
         ├── StoreFailed                 store_failed
+        │   └── StoreFull               store_full
         ├── IndexFailed                 index_failed
         ├── EmbeddingFailed             embedding_failed
         ├── GeneratorFailed             generator_failed
+        │   └── PromptRefused           prompt_refused         not retryable
         ├── FetchFailed                 fetch_failed
         ├── SourceFailed                source_failed
         └── CacheFailed                 cache_failed
@@ -253,6 +257,13 @@ class QueueFull(Overloaded):
     code = "queue_full"
 
 
+class ShuttingDown(RagstoneError):
+    """The server is ending and takes no new requests; another one, or this one in a moment, may."""
+
+    code = "shutting_down"
+    retryable = True
+
+
 class DependencyFailed(RagstoneError):
     """A part that Ragstone leans on did not do its work."""
 
@@ -260,10 +271,22 @@ class DependencyFailed(RagstoneError):
     retryable = True
 
 
+class BreakerOpen(DependencyFailed):
+    """A part failed again and again and is left alone for a while; it was not asked."""
+
+    code = "breaker_open"
+
+
 class StoreFailed(DependencyFailed):
     """The SQL database failed."""
 
     code = "store_failed"
+
+
+class StoreFull(StoreFailed):
+    """There is no room for what was to be written; nothing of it was, and reading goes on."""
+
+    code = "store_full"
 
 
 class IndexFailed(DependencyFailed):
@@ -282,6 +305,20 @@ class GeneratorFailed(DependencyFailed):
     """The language model failed, was unreachable or spoke garbage."""
 
     code = "generator_failed"
+
+    def __init__(self, message: str, *, retryable: bool = True, **details: object) -> None:
+        super().__init__(message, **details)
+        self.retryable = retryable
+
+
+class PromptRefused(GeneratorFailed):
+    """The language model refuses this prompt, such as one that is too long for it; it is well itself."""
+
+    code = "prompt_refused"
+    retryable = False
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message, retryable=False, **details)
 
 
 class FetchFailed(DependencyFailed):

@@ -347,6 +347,8 @@ class Answer:
     degraded: tuple[str, ...]
     timings_ms: Mapping[str, float]
     cache: CacheUse = "off"
+    model: str | None = None
+    """The generator that wrote the text; None when it is quoted."""
 
 
 @dataclass(frozen=True, slots=True)

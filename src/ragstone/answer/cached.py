@@ -24,6 +24,7 @@ from ragstone.search.cached import LONGEST_LOOK_S
 from ragstone.types import Answer, AnswerId, AnswerRequest
 
 if TYPE_CHECKING:
+    from ragstone.answer.admitted import AdmittedAnswers
     from ragstone.answer.pipeline import AnswerPipeline
     from ragstone.answer.recipes import Recipes
     from ragstone.cache.cache import Cache
@@ -36,7 +37,7 @@ class CachingAnswers:
 
     def __init__(
         self,
-        pipeline: AnswerPipeline,
+        pipeline: AnswerPipeline | AdmittedAnswers,
         standings: Standings,
         cache: Cache,
         recipes: Recipes,

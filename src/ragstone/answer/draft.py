@@ -40,6 +40,7 @@ class Draft:
     usage: Usage | None = None
     degraded: list[str] = field(default_factory=list)
     cache: CacheUse = "miss"
+    model: str | None = None
 
     def answer(self, result: SearchResult) -> Answer:
         """The finished answer."""
@@ -54,6 +55,7 @@ class Draft:
             degraded=tuple(self.degraded),
             timings_ms=self.timer.timings_ms(),
             cache=self.cache if self.request.search.use_cache else "off",
+            model=self.model,
         )
 
 

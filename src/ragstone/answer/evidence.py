@@ -119,6 +119,6 @@ def sentences_at(found: Found) -> list[QuotedSentence]:
 
 async def again(draft: Draft, found: Found) -> AsyncGenerator[str, None]:
     """A text that was generated from the same evidence before, in the pieces in which it came."""
-    draft.usage = found.made.usage
+    draft.usage, draft.model = found.made.usage, found.made.model
     for text in found.made.deltas:
         yield text

@@ -24,13 +24,15 @@ from ragstone.answer.record import Generated
 from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, DependencyFailed, GeneratorFailed, Overloaded, RagstoneError
 from ragstone.index.analysis import Analysis
+from ragstone.models.generator_chain import Chosen, what_happened
 from ragstone.models.ports import Delta as GeneratedDelta, GenerationOptions
 from ragstone.search.understand import normalise_query
 from ragstone.types import AnswerId, AnswerMode, AnswerRequest, Citation, Hit
 
 if TYPE_CHECKING:
     from ragstone.answer.evidence import Evidence
-    from ragstone.models.ports import Embedder, Generator, Prompt
+    from ragstone.models.generator_chain import GeneratorChain
+    from ragstone.models.ports import Embedder, Prompt
     from ragstone.search.cached import CachingSearch
     from ragstone.settings import Settings
     from ragstone.store.database import Database
@@ -52,7 +54,7 @@ class AnswerPipeline:
         database: Database,
         search: CachingSearch,
         embedder: Embedder,
-        generator: Generator | None,
+        generator: GeneratorChain | None,
         settings: Settings,
         evidence: Evidence,
     ) -> None:
@@ -62,6 +64,7 @@ class AnswerPipeline:
         self._generator = generator
         self._settings = settings.answer
         self._generation = settings.generator
+        self._embedding_s = settings.search.leg_timeout_s
         self._evidence = evidence
         self._analysis = Analysis("en")
 
@@ -114,15 +117,15 @@ class AnswerPipeline:
             except (GeneratorFailed, DeadlineExceeded) as error:
                 draft.deadline.check("quoting")
                 log.warning("generator_failed", answer_id=draft.answer_id, error=error.message)
-                draft.degraded.append("generator:failed")
+                draft.degraded += what_happened(error)
         restarts = bool(draft.text)
-        draft.mode, draft.text, draft.usage = "extractive", "", None
+        draft.mode, draft.text, draft.usage, draft.model = "extractive", "", None, None
         async with contextlib.aclosing(self._quote(draft, hits, restarts=restarts)) as events:
             async for event in events:
                 yield event
 
     async def _generate(
-        self, draft: Draft, generator: Generator, hits: Sequence[Hit]
+        self, draft: Draft, generator: GeneratorChain, hits: Sequence[Hit]
     ) -> AsyncGenerator[AnswerEvent, None]:
         passages = pack(hits, self._settings.context_tokens, self._embedder.tokens)
         prompt = build_prompt(draft.request.search.query, passages)
@@ -139,7 +142,7 @@ class AnswerPipeline:
         if not draft.text.strip():
             raise GeneratorFailed(f"The generator {generator.model!r} answered with no text.")
         if found is None:
-            fresh = Generated(tuple(deltas), draft.usage)
+            fresh = Generated(tuple(deltas), draft.usage, model=draft.model)
             self._evidence.keep(draft, place, fresh, time.perf_counter() - began)
         citations = cite(draft.text, found.passages if found else passages)
         async with contextlib.aclosing(self._check(draft, citations)) as events:
@@ -147,7 +150,7 @@ class AnswerPipeline:
                 yield event
 
     async def _stream(
-        self, draft: Draft, generator: Generator, prompt: Prompt, passage_count: int
+        self, draft: Draft, generator: GeneratorChain, prompt: Prompt, passage_count: int
     ) -> AsyncGenerator[str, None]:
         """The generator's text, piece by piece, without markers that name no passage."""
         asked = draft.request.temperature
@@ -161,7 +164,10 @@ class AnswerPipeline:
         limit = Deadline.after(min(self._generation.timeout_s, left_s))
         async with contextlib.aclosing(generator.stream(prompt, options, limit)) as stream:
             async for part in stream:
-                if not isinstance(part, GeneratedDelta):
+                if isinstance(part, Chosen):
+                    draft.model = part.model
+                    draft.degraded += part.degraded
+                elif not isinstance(part, GeneratedDelta):
                     draft.usage = part
                 elif text := markers.feed(part.text):
                     yield text
@@ -192,10 +198,12 @@ class AnswerPipeline:
         query, matrix = None, None
         if candidates.sentences:
             try:
-                query = await self._embedder.embed_query(question, draft.deadline)
+                limit = Deadline.after(draft.deadline.at_most(self._embedding_s))
+                query = await self._embedder.embed_query(question, limit)
                 texts = [sentence.text for sentence in candidates.sentences]
-                matrix = await self._embedder.embed_queries(texts, draft.deadline)
-            except (DependencyFailed, Overloaded) as error:
+                matrix = await self._embedder.embed_queries(texts, limit)
+            except (DependencyFailed, DeadlineExceeded, Overloaded) as error:
+                draft.deadline.check("quoting")
                 log.warning("quote_without_embeddings", answer_id=draft.answer_id, code=error.code)
                 draft.degraded.append("quote:lexical_only")
         return choose(candidates, query, matrix, self._settings.max_quotes, self._settings.max_quote_chars)

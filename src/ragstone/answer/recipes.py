@@ -36,6 +36,6 @@ class Recipes:
             settings.answer.model_dump(mode="json"),
             # Whoever has the semantic cache off is never given what another got from it.
             settings.cache.semantic and settings.cache.semantic_threshold,
-            settings.generator.model_dump(mode="json", exclude={"api_key"}),
+            settings.generator.model_dump(mode="json", exclude={"api_key", "fallbacks", "max_concurrent"}),
         )
         return cls(retrieval, answer)

@@ -23,6 +23,7 @@ class AnswerRecord(msgspec.Struct, array_like=True):
     hits: tuple[HitRecord, ...]
     usage: Usage | None
     corpus_version: int
+    model: str | None = None
 
     @classmethod
     def of(cls, events: Sequence[AnswerEvent]) -> AnswerRecord | None:
@@ -40,6 +41,7 @@ class AnswerRecord(msgspec.Struct, array_like=True):
             tuple(HitRecord.of(hit) for hit in finished.hits),
             finished.usage,
             finished.corpus_version,
+            finished.model,
         )
 
     def replay(self, answer_id: AnswerId) -> Iterator[AnswerEvent]:
@@ -66,6 +68,7 @@ class AnswerRecord(msgspec.Struct, array_like=True):
             degraded=(),
             timings_ms=timings_ms,
             cache=cache,
+            model=self.model,
         )
 
 
@@ -76,6 +79,7 @@ class Generated(msgspec.Struct, array_like=True):
     usage: Usage | None = None
     quotes: tuple[tuple[int, int, int], ...] = ()
     """Passage (from 0), start and end, counted from the start of that passage."""
+    model: str | None = None
 
 
 ANSWER = Kind("answer", msgspec.msgpack.encode, msgspec.msgpack.Decoder(AnswerRecord).decode)

@@ -10,6 +10,7 @@ from ragstone.cache.ports import Tier
 from ragstone.cache.redis_tier import RedisTier
 from ragstone.cache.sqlite_tier import SqliteTier
 from ragstone.net.redis import RedisClient, RedisLimits, open_redis
+from ragstone.resilience.breaker import Breakers
 from ragstone.settings import CacheSettings
 from ragstone.telemetry.metrics import Metrics
 
@@ -27,7 +28,9 @@ class SharedCache:
             await self.tier.aclose()
 
 
-def open_shared_cache(settings: CacheSettings, path: Path, metrics: Metrics | None = None) -> SharedCache:
+def open_shared_cache(
+    settings: CacheSettings, path: Path, metrics: Metrics | None = None, breakers: Breakers | None = None
+) -> SharedCache:
     """Redis when `cache.redis_url` is set, else a file at `path` unless `cache.disk_max_bytes` is 0.
 
     Nothing at all while caching is off.
@@ -40,7 +43,7 @@ def open_shared_cache(settings: CacheSettings, path: Path, metrics: Metrics | No
     """
     if not settings.enabled:
         return SharedCache()
-    redis = open_configured_redis(settings)
+    redis = open_configured_redis(settings, breakers)
     if redis is not None:
         if metrics is not None:
             metrics.watch_redis(redis.usage)
@@ -49,7 +52,7 @@ def open_shared_cache(settings: CacheSettings, path: Path, metrics: Metrics | No
     return SharedCache(tier, LocalClaims())
 
 
-def open_configured_redis(settings: CacheSettings) -> RedisClient | None:
+def open_configured_redis(settings: CacheSettings, breakers: Breakers | None = None) -> RedisClient | None:
     """A client for `cache.redis_url`; None when it is not set.
 
     Raises:
@@ -59,4 +62,4 @@ def open_configured_redis(settings: CacheSettings) -> RedisClient | None:
     if settings.redis_url is None:
         return None
     limits = RedisLimits(settings.redis_connections, settings.redis_timeout_s, settings.redis_retry_s)
-    return open_redis(settings.redis_url.get_secret_value(), limits)
+    return open_redis(settings.redis_url.get_secret_value(), limits, breakers=breakers)

@@ -257,6 +257,7 @@ def answer(result: Answer, *, explain: bool, request_id: str) -> Wire:
         "answer_id": result.answer_id,
         "answer": result.text,
         "mode": result.mode,
+        "model": result.model,
         "citations": [citation(found) for found in result.citations],
         "hits": [hit(found, explain=explain) for found in result.hits],
         "usage": _usage(result),
@@ -319,6 +320,23 @@ def health(report: HealthReport) -> Wire:
             part.name: {"status": part.status, "latency_ms": part.latency_ms, "detail": part.detail}
             for part in report.components
         },
+    }
+
+
+def breakers(report: HealthReport) -> Wire:
+    """The breaker of each part: its state, and since the start its failures, openings and refused calls."""
+    return {
+        "breakers": {
+            found.name: {
+                "state": found.state,
+                "failures": found.failures,
+                "opened": found.opened,
+                "refused": found.refused,
+                "reason": found.reason,
+                "retry_in_s": found.retry_in_s,
+            }
+            for found in report.breakers
+        }
     }
 
 

@@ -67,6 +67,8 @@ class JobWorker:
         self._settings = settings
         self._upkeep = JobUpkeep(parts, settings)
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        self.is_ending = False
+        """Whether it takes no more jobs."""
         self._places = 0
         self._held: dict[JobId, _Work] = {}
         self._loops: list[asyncio.Task[None]] = []
@@ -111,12 +113,18 @@ class JobWorker:
             work.is_lost = True
             work.task.cancel()
 
+    def stop_claiming(self) -> None:
+        """Take no more jobs; those in its hands go on, and nobody is kept waiting for one."""
+        self.is_ending = True
+        for loop in self._loops[3:]:
+            loop.cancel()
+        for job_id in self._waiting:
+            self._tell(job_id, None)
+
     async def aclose(self, grace_s: float) -> None:
         """Claim no more, give running jobs `grace_s` seconds, hand the others back to the queue."""
-        claiming = self._loops[3:]
-        for loop in claiming:
-            loop.cancel()
-        await asyncio.gather(*claiming, return_exceptions=True)
+        self.stop_claiming()
+        await asyncio.gather(*self._loops[3:], return_exceptions=True)
         tasks = [work.task for work in self._held.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=grace_s)

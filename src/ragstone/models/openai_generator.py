@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import anyio
 
 from ragstone.deadline import Deadline
-from ragstone.errors import GeneratorFailed
+from ragstone.errors import GeneratorFailed, PromptRefused
 from ragstone.models.ports import Delta, GenerationOptions, Prompt
 from ragstone.types import Usage
 
@@ -30,6 +31,7 @@ NEGOTIABLE: tuple[Parameter, ...] = ("stream_options", "temperature", "max_token
 CHECK_PATH = "check that generator.base_url ends in the path of the API, such as /v1"
 CHECK_MODEL = f"check generator.model, and {CHECK_PATH.removeprefix('check ')}"
 CHECK_LOG = "look into that server's log"
+SHORTEN = "lower answer.context_tokens or generator.max_tokens, and look into that server's log"
 START_SERVER = "start that server, or check generator.base_url"
 
 
@@ -42,6 +44,14 @@ class OpenAIOptions:
     api_key: str = ""
     timeout_s: float = 120.0
     """Longest wait for a whole answer."""
+
+
+def load_sdk() -> None:
+    """Import what the first answer needs, off the event loop and before the first request.
+
+    It takes half a second, and more than one on a busy machine (November 2026).
+    """
+    import_module("openai")
 
 
 class OpenAIGenerator:
@@ -137,7 +147,8 @@ class OpenAIGenerator:
         except APIError as error:
             raise self._translated(error, limit.budget_s) from error
         except ValueError as error:  # JSON and UTF-8 errors of the body, and `_next_piece`
-            raise self._failed(f"sent something else than a chat completion ({error})", CHECK_PATH) from error
+            happened = f"sent something else than a chat completion ({error})"
+            raise self._failed(happened, CHECK_PATH, retryable=False) from error
 
     def _translated(self, error: APIError, limit_s: float) -> GeneratorFailed:
         import openai
@@ -150,28 +161,33 @@ class OpenAIGenerator:
                 cause = repr(error.__cause__ or error)[:QUOTED_CHARACTERS]
                 return self._failed(f"could not be reached or broke off ({cause})", START_SERVER)
             case openai.AuthenticationError() | openai.PermissionDeniedError():
-                return self._failed(f"refused the key ({told})", "set generator.api_key")
+                return self._failed(f"refused the key ({told})", "set generator.api_key", retryable=False)
             case openai.NotFoundError():
-                return self._failed(f"knows no such model or path ({told})", CHECK_MODEL)
+                return self._failed(f"knows no such model or path ({told})", CHECK_MODEL, retryable=False)
+            case openai.BadRequestError() | openai.UnprocessableEntityError():
+                return PromptRefused(self._message(f"refuses this prompt ({told})", SHORTEN))
             case _:
                 return self._failed(f"failed ({told})", CHECK_LOG)
 
     def _cut_off(self, is_begun: bool) -> GeneratorFailed:
         if is_begun:
             return self._failed("stopped in the middle of its answer", CHECK_LOG)
-        return self._failed("sent something else than a chat completion", CHECK_PATH)
+        return self._failed("sent something else than a chat completion", CHECK_PATH, retryable=False)
 
     def _slow(self, limit_s: float) -> GeneratorFailed:
         fix = "give the request more time, raise generator.timeout_s, or choose a smaller model"
         return self._failed(f"did not finish within {limit_s:.3g} s", fix)
 
-    def _failed(self, happened: str, fix: str) -> GeneratorFailed:
-        base_url, model = self._options.base_url, self.model
+    def _failed(self, happened: str, fix: str, *, retryable: bool = True) -> GeneratorFailed:
         return GeneratorFailed(
-            f"The generator at {base_url} (model {model!r}) {happened}; {fix}.",
-            base_url=base_url,
-            model=model,
+            self._message(happened, fix),
+            retryable=retryable,
+            base_url=self._options.base_url,
+            model=self.model,
         )
+
+    def _message(self, happened: str, fix: str) -> str:
+        return f"The generator at {self._options.base_url} (model {self.model!r}) {happened}; {fix}."
 
 
 def _wire_messages(prompt: Prompt) -> list[ChatCompletionMessageParam]:

@@ -13,12 +13,15 @@ from urllib.parse import urljoin
 import httpx2
 from anyio import to_thread
 
+from ragstone.deadline import Deadline
 from ragstone.errors import FetchFailed, FetchRefused, FileTooLarge, InvalidFileType, InvalidRequest
 from ragstone.net.guard import AddressGuard, Checked
 from ragstone.net.target import Address
+from ragstone.resilience.retry import Retry, RetryRules
 from ragstone.settings import Settings
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_PASSING = frozenset({429, 502, 503, 504})
 _CONNECT_TIMEOUT_S = 10.0
 _TRIED_ADDRESSES = 3
 _UNPACKED_AT_ONCE = 256 * 1024
@@ -95,17 +98,30 @@ class FetchRequest:
     """Less than the limits allow."""
 
 
+class _InTrouble(FetchFailed):
+    """A site that may do better in a moment, with what it said now."""
+
+    def __init__(self, fetched: Fetched) -> None:
+        super().__init__(f"{fetched.url!r} answered with status {fetched.status}.")
+        self.fetched = fetched
+
+
 class Fetcher:
     """The client for pages of others. Close it with `aclose`."""
 
-    def __init__(self, guard: AddressGuard, limits: FetchLimits) -> None:
+    def __init__(self, guard: AddressGuard, limits: FetchLimits, retry: Retry | None = None) -> None:
+        """Fetch within the limits; without `retry` each page is asked for once."""
         self.guard = guard
         self._limits = limits
+        self._retry = retry or Retry(RetryRules(attempts=1))
         self._transport: httpx2.AsyncHTTPTransport | None = None
         self._opening = asyncio.Lock()
 
     async def fetch(self, request: FetchRequest) -> Fetched:
         """One GET, redirects followed; an answer of any status that is not a redirect.
+
+        An address that takes no connection, and a site that is overloaded or in trouble (429, 502, 503, 504),
+        are asked again while the page has time.
 
         Raises:
             InvalidRequest: the URL cannot be read.
@@ -116,7 +132,10 @@ class Fetcher:
         """
         try:
             async with asyncio.timeout(self._limits.timeout_s):
-                return await self._follow(request)
+                deadline = Deadline.after(self._limits.timeout_s)
+                return await self._retry.call(lambda: self._followed(request), deadline)
+        except _InTrouble as trouble:
+            return trouble.fetched
         except TimeoutError as error:
             raise FetchFailed(
                 f"{request.url!r} was not fetched within {self._limits.timeout_s:g} s "
@@ -127,6 +146,12 @@ class Fetcher:
         """Close what is open."""
         if self._transport is not None:
             await self._transport.aclose()
+
+    async def _followed(self, request: FetchRequest) -> Fetched:
+        fetched = await self._follow(request)
+        if fetched.status in _PASSING:
+            raise _InTrouble(fetched)
+        return fetched
 
     async def _follow(self, request: FetchRequest) -> Fetched:
         url = request.url

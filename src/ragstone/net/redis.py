@@ -14,11 +14,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
-import structlog
-
 from ragstone.deadline import Clock
-from ragstone.errors import CacheFailed, NotReady
+from ragstone.errors import BreakerOpen, CacheFailed, NotReady
 from ragstone.net.redis_url import RedisAddress, read_redis_url
+from ragstone.resilience.breaker import Breaker, BreakerRules, Breakers, Permit
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis, RedisCluster
@@ -36,8 +35,6 @@ _STALL = 2.0
 """A limit that fires after twice its time tells of a busy event loop, not of a slow Redis."""
 _ANNOTATION = re.compile(r"\ACommand # .* caused error: ", re.DOTALL)
 _ARGUMENTS = re.compile(r",? ?with args beginning with.*", re.DOTALL)
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +65,22 @@ class RedisClient:
         address: RedisAddress,
         limits: RedisLimits,
         clients: tuple[Client, *tuple[Redis, ...]],
-        clock: Clock = time.monotonic,
+        breaker: Breaker,
+        clock: Clock,
     ) -> None:
         self.place = address.place
-        self.error: str | None = None
-        """Why Redis is left alone; None while it answers."""
         self._limits = limits
         self._client, *self._sentinels = clients
+        self._breaker = breaker
         self._clock = clock
         self._places = asyncio.Semaphore(limits.connections)
         self._busy = self._waiting = self._failures = 0
-        self._retry_at = 0.0
-        self._is_probing = False
         self._resetting: asyncio.Task[None] | None = None
+
+    @property
+    def error(self) -> str | None:
+        """Why Redis is left alone; None while it answers."""
+        return self._breaker.reason
 
     async def run(self, commands: Sequence[Command]) -> list[Reply]:
         """The replies of commands on one key each, in order; not one transaction.
@@ -134,19 +134,17 @@ class RedisClient:
         await self._reset()
 
     async def _call(self, work: Callable[[], Awaitable[T]]) -> T:
-        is_probe = self._admit()
+        permit = self._admit()
         give_up_at = asyncio.get_running_loop().time() + self._limits.timeout_s
         try:
             async with self._place(give_up_at):
-                done = await self._run_until(give_up_at, work)
+                done = await self._run_until(give_up_at, work, permit)
+                permit.succeeded()
         finally:
-            self._is_probing = self._is_probing and not is_probe
-        if is_probe:
-            _log.info("redis_back", place=self.place)
-            self.error = None
+            permit.abandoned()  # counts only where nothing else was told
         return done
 
-    async def _run_until(self, give_up_at: float, work: Callable[[], Awaitable[T]]) -> T:
+    async def _run_until(self, give_up_at: float, work: Callable[[], Awaitable[T]], permit: Permit) -> T:
         started = self._clock()
         try:
             async with asyncio.timeout_at(give_up_at):
@@ -154,21 +152,21 @@ class RedisClient:
         except TimeoutError as error:
             reason = f"no answer within {self._limits.timeout_s:g} s"
             if self._clock() - started < self._limits.timeout_s * _STALL:
-                self._leave_alone(reason)
+                self._leave_alone(reason, permit)
             raise self._failed(reason) from error
         except Exception as error:  # whatever the client raises: under failures it raises a lot
             if _tells_of_an_outage(error):
-                self._leave_alone(_reason(error))
+                self._leave_alone(_reason(error), permit)
             raise self._failed(_reason(error)) from error
 
-    def _admit(self) -> bool:
-        """Let a call through unless Redis is left alone; the first one after the pause goes alone: True."""
-        if self.error is None:
-            return False
-        if self._clock() < self._retry_at or self._is_probing:
-            raise CacheFailed(f"Redis at {self.place} is left alone after a failure: {self.error}.")
-        self._is_probing = True
-        return True
+    def _admit(self) -> Permit:
+        """Let a call through unless Redis is left alone; the first one after the pause goes alone."""
+        try:
+            return self._breaker.admit()
+        except BreakerOpen as error:
+            raise CacheFailed(
+                f"Redis at {self.place} is left alone after a failure: {self.error}."
+            ) from error
 
     @contextlib.asynccontextmanager
     async def _place(self, give_up_at: float) -> AsyncIterator[None]:
@@ -190,11 +188,8 @@ class RedisClient:
             self._busy -= 1
             self._places.release()
 
-    def _leave_alone(self, reason: str) -> None:
-        if self.error is None:
-            _log.warning("redis_lost", place=self.place, reason=reason, retry_s=self._limits.retry_s)
-        self.error = reason
-        self._retry_at = self._clock() + self._limits.retry_s
+    def _leave_alone(self, reason: str, permit: Permit) -> None:
+        permit.failed(reason)
         if self._resetting is None or self._resetting.done():
             self._resetting = asyncio.create_task(self._reset(), name="redis-reset")
 
@@ -234,8 +229,10 @@ class RedisClient:
         return await self._call(lambda: server.execute_command(*words))
 
 
-def open_redis(url: str, limits: RedisLimits, clock: Clock = time.monotonic) -> RedisClient:
-    """A client for the Redis at the URL.
+def open_redis(
+    url: str, limits: RedisLimits, clock: Clock = time.monotonic, breakers: Breakers | None = None
+) -> RedisClient:
+    """A client for the Redis at the URL, its breaker among `breakers`: one failure opens it.
 
     Raises:
         InvalidSetting: the URL is none.
@@ -248,7 +245,9 @@ def open_redis(url: str, limits: RedisLimits, clock: Clock = time.monotonic) -> 
         raise NotReady(
             "cache.redis_url is set, but the Redis client is not installed: pip install 'ragstone[redis]'."
         ) from error
-    return RedisClient(address, limits, _build(address, limits), clock)
+    rules = BreakerRules(failures=1, open_s=limits.retry_s)
+    breaker = (breakers or Breakers(clock=clock)).add("redis", rules)
+    return RedisClient(address, limits, _build(address, limits), breaker, clock)
 
 
 def _build(address: RedisAddress, limits: RedisLimits) -> tuple[Client, *tuple[Redis, ...]]:

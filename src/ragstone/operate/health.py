@@ -11,11 +11,14 @@ import anyio
 
 from ragstone.errors import RagstoneError
 from ragstone.models.unavailable import UnavailableEmbedder
+from ragstone.resilience.breaker import BreakerFigures
 
 if TYPE_CHECKING:
     from ragstone.cache.cache import Cache
     from ragstone.index.follower import IndexFollower
-    from ragstone.models.ports import Embedder, Generator
+    from ragstone.models.generator_chain import GeneratorChain
+    from ragstone.models.ports import Embedder
+    from ragstone.resilience.breaker import Breakers
     from ragstone.store.database import Database
 
 LIMIT_S = 0.05
@@ -40,6 +43,7 @@ class HealthReport:
     status: Status
     corpus_version: int
     components: tuple[ComponentHealth, ...]
+    breakers: tuple[BreakerFigures, ...] = ()
 
 
 class Health:
@@ -50,14 +54,16 @@ class Health:
         database: Database,
         follower: IndexFollower,
         embedder: Embedder,
-        generator: Generator | None,
+        generator: GeneratorChain | None,
         cache: Cache,
+        breakers: Breakers,
     ) -> None:
         self._database = database
         self._follower = follower
         self._embedder = embedder
         self._generator = generator
         self._cache = cache
+        self._breakers = breakers
 
     async def report(self) -> HealthReport:
         """How everything is, within about `LIMIT_S`."""
@@ -84,7 +90,8 @@ class Health:
         status: Status = "ok" if all(part.status == "ok" for part in components) else "degraded"
         if found["store"].status == "failed":
             status = "failed"
-        return HealthReport(status, self._follower.applied_version, components)
+        breakers = tuple(self._breakers.figures())
+        return HealthReport(status, self._follower.applied_version, components, breakers)
 
     async def _store(self) -> tuple[Status, str]:
         return "ok", f"version {await self._database.corpus_version()}"
@@ -98,15 +105,28 @@ class Health:
     async def _embedding(self) -> tuple[Status, str]:
         if isinstance(self._embedder, UnavailableEmbedder):
             return "degraded", self._embedder.reason
+        if (reason := self._left_alone("embedder")) is not None:
+            return "degraded", reason
         return "ok", f"{self._embedder.model_id}@{self._embedder.revision}"
 
     async def _generation(self) -> tuple[Status, str]:
-        return "ok", "none: answers are extractive" if self._generator is None else self._generator.model
+        if self._generator is None:
+            return "ok", "none: answers are extractive"
+        if (reason := self._left_alone("generator")) is not None:
+            return "degraded", reason
+        return "ok", ", then ".join(self._generator.models)
 
     async def _caching(self) -> tuple[Status, str]:
         if self._cache.tier_error is not None:
             return "degraded", f"{self._cache.tier_error} Answers are made anew meanwhile."
         return "ok", f"memory, then {self._cache.tier_name}" if self._cache.tier_name else "memory"
+
+    def _left_alone(self, name: str) -> str | None:
+        """Why a part is not asked now; None while its breaker is closed."""
+        found = self._breakers.find(name)
+        if found is None or found.reason is None:
+            return None
+        return f"left alone, tried again in {found.retry_in_s:.0f} s: {found.reason}"
 
 
 async def _within_limit(look: Callable[[], Awaitable[tuple[Status, str]]]) -> tuple[Status, str]:

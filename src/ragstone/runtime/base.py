@@ -14,7 +14,7 @@ from anyio import to_thread
 from ragstone.cache.cache import Cache, limits_of
 from ragstone.cache.shared import SharedCache, open_shared_cache
 from ragstone.config import Loaded
-from ragstone.errors import InvalidSetting, NotReady
+from ragstone.errors import NotReady
 from ragstone.home import Home, open_home
 from ragstone.index.follower import IndexFollower, open_follower
 from ragstone.index.slot import Slot, take_slot
@@ -24,8 +24,8 @@ from ragstone.models.card import BUNDLED_FOLDER
 from ragstone.models.embedding_cache import CachingEmbedder
 from ragstone.models.hardware import usable_cores
 from ragstone.models.local import LocalModelOptions, open_local_embedder
-from ragstone.models.measured_generator import MeasuredGenerator
 from ragstone.models.unavailable import UnavailableEmbedder
+from ragstone.runtime.guarding import Guards, guarded, open_generators, open_guards
 from ragstone.settings import Settings
 from ragstone.store.database import Database, open_database
 from ragstone.telemetry.metrics import Metrics
@@ -33,6 +33,7 @@ from ragstone.telemetry.resources import ResourceReader
 
 if TYPE_CHECKING:
     from ragstone.cache.ports import Tier
+    from ragstone.models.generator_chain import GeneratorChain
     from ragstone.models.ports import Embedder, Generator
 
 log = structlog.get_logger(__name__)
@@ -48,9 +49,10 @@ class Base:
     database: Database
     follower: IndexFollower
     embedder: Embedder
-    generator: Generator | None
+    generator: GeneratorChain | None
     cache: Cache
     metrics: Metrics
+    guards: Guards
 
 
 async def open_base(
@@ -75,20 +77,25 @@ async def open_base(
     metrics.watch_resources(ResourceReader(home.folder))
     database = await open_database(home.database, settings.store, metrics)
     stack.push_async_callback(database.aclose)
+    metrics.watch_connections(database.pool_figures)
     slot = await to_thread.run_sync(take_slot, home.index)
     follower = await _open_follower(stack, database, slot, settings)
-    generator = _measured(_open_generator(stack, settings, generator), metrics)
-    cache = _open_cache(stack, settings, home, metrics, tier)
+    guards = open_guards(settings, metrics)
+    chain = open_generators(settings, generator, guards, metrics)
+    if chain is not None:
+        stack.push_async_callback(chain.aclose)
+    cache = _open_cache(stack, settings, home, metrics, tier, guards)
     return Base(
         settings=settings,
         home=home,
         slot=slot,
         database=database,
         follower=follower,
-        embedder=_watched(await opening, cache, metrics),
-        generator=generator,
+        embedder=_watched(await opening, cache, metrics, guards),
+        generator=chain,
         cache=cache,
         metrics=metrics,
+        guards=guards,
     )
 
 
@@ -116,28 +123,30 @@ async def _close_opened(opening: asyncio.Task[Embedder]) -> None:
 
 
 def _open_cache(
-    stack: AsyncExitStack, settings: Settings, home: Home, metrics: Metrics, tier: Tier | None
+    stack: AsyncExitStack,
+    settings: Settings,
+    home: Home,
+    metrics: Metrics,
+    tier: Tier | None,
+    guards: Guards,
 ) -> Cache:
     given = None if tier is None else SharedCache(tier)
-    shared = given or open_shared_cache(settings.cache, home.cache, metrics)
+    shared = given or open_shared_cache(settings.cache, home.cache, metrics, guards.breakers)
     cache = Cache(limits_of(settings.cache), shared.tier, shared.claims)
     stack.push_async_callback(cache.aclose)
     metrics.watch_caches(cache.statistics)
     return cache
 
 
-def _watched(embedder: Embedder, cache: Cache, metrics: Metrics) -> Embedder:
-    """The model of this machine behind its cache; another embedder as it is."""
+def _watched(embedder: Embedder, cache: Cache, metrics: Metrics, guards: Guards) -> Embedder:
+    """The embedder behind its breaker; the model of this machine behind its cache, too."""
     metrics.watch_embedder(embedder.statistics)
+    behind = guarded(embedder, guards)
     if not isinstance(embedder, LocalEmbedder):
-        return embedder
-    caching = CachingEmbedder(embedder, cache)
+        return behind
+    caching = CachingEmbedder(behind, cache)
     metrics.watch_query_embeddings(caching.lookups)
     return caching
-
-
-def _measured(generator: Generator | None, metrics: Metrics) -> Generator | None:
-    return None if generator is None else MeasuredGenerator(generator, metrics)
 
 
 async def _open_follower(
@@ -152,29 +161,3 @@ async def _open_follower(
         raise
     stack.push_async_callback(follower.aclose)
     return follower
-
-
-def _open_generator(stack: AsyncExitStack, settings: Settings, given: Generator | None) -> Generator | None:
-    configured = settings.generator
-    if given is not None:
-        stack.push_async_callback(given.aclose)
-        return given
-    if configured.base_url is None:
-        return None
-    if not configured.model:
-        raise InvalidSetting(
-            f"generator.base_url is {configured.base_url!r}, but generator.model is empty; "
-            "name the model, for example RAGSTONE_GENERATOR__MODEL=llama3.2."
-        )
-    from ragstone.models.openai_generator import OpenAIGenerator, OpenAIOptions
-
-    generator = OpenAIGenerator(
-        OpenAIOptions(
-            configured.base_url,
-            configured.model,
-            configured.api_key.get_secret_value(),
-            configured.timeout_s,
-        )
-    )
-    stack.push_async_callback(generator.aclose)
-    return generator

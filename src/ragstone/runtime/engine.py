@@ -24,6 +24,7 @@ from ragstone.ingest.worker import JobWorker
 from ragstone.ingest.write import Writer
 from ragstone.models.unavailable import UnavailableEmbedder
 from ragstone.operate.check import Checker
+from ragstone.operate.drain import Drain
 from ragstone.operate.gauges import Gauges
 from ragstone.operate.health import Health
 from ragstone.operate.warm import Warmer, WarmingParts
@@ -73,6 +74,7 @@ class Engine:
     health: Health
     metrics: Metrics
     gauges: Gauges
+    drain: Drain
     embedder: Embedder
     follower: IndexFollower
     database: Database
@@ -106,7 +108,8 @@ async def open_engine(
         documents = DocumentService(database, writer, ingest, metrics)
         checkpoints = Checkpoints(base.home.checkpoints, version("ragstone"))
         parts = WorkerParts(database, documents, blobs, checkpoints, metrics)
-        incoming, worker = open_worker(stack, settings, base.home, parts)
+        drain = Drain(settings.server.shutdown_grace_s)
+        incoming, worker = open_worker(stack, settings, base.home, parts, drain)
         jobs = JobService(parts, worker, JobQueue(parts, incoming, settings.ingest), follower)
         sources = build_sources(stack, settings, base.home, parts, JobIntake(documents, jobs, worker))
         warming = WarmingParts(database, asking.repeater, asking.load, worker, metrics)
@@ -125,8 +128,11 @@ async def open_engine(
             queries=asking.queries,
             warmer=open_warmer(stack, warming, settings),
             checker=Checker(database, follower, writer, base.embedder, blobs),
-            health=Health(database, follower, base.embedder, base.generator, base.cache),
+            health=Health(
+                database, follower, base.embedder, base.generator, base.cache, base.guards.breakers
+            ),
             metrics=metrics,
+            drain=drain,
             gauges=Gauges(database, follower, metrics),
             embedder=base.embedder,
             follower=follower,

@@ -13,7 +13,9 @@ from ragstone.ingest.upkeep import WorkerParts
 from ragstone.ingest.worker import JobWorker
 from ragstone.net.fetch import Fetcher, FetchLimits
 from ragstone.net.guard import AddressGuard, FetchRules, SystemResolver
+from ragstone.operate.drain import Drain
 from ragstone.operate.warm import Warmer, WarmingParts
+from ragstone.runtime.guarding import open_retry
 from ragstone.service.intake import JobIntake
 from ragstone.service.sources import SourceParts, SourceService
 from ragstone.settings import Settings
@@ -22,17 +24,16 @@ from ragstone.store.incoming import Incoming
 if TYPE_CHECKING:
     pass
 
-SHUTDOWN_GRACE_S = 5.0
-
 
 def open_worker(
-    stack: AsyncExitStack, settings: Settings, home: Home, parts: WorkerParts
+    stack: AsyncExitStack, settings: Settings, home: Home, parts: WorkerParts, drain: Drain
 ) -> tuple[Incoming, JobWorker]:
-    """What takes uploads in and what works on jobs."""
+    """What takes uploads in and what works on jobs: at the end they have what is left of the grace."""
     incoming = Incoming(home.incoming)
     stack.callback(incoming.close)
     worker = JobWorker(parts, settings.ingest)
-    stack.push_async_callback(worker.aclose, SHUTDOWN_GRACE_S)
+    drain.on_begin(worker.stop_claiming)
+    stack.push_async_callback(lambda: worker.aclose(drain.left_s))
     return incoming, worker
 
 
@@ -45,7 +46,7 @@ def open_warmer(stack: AsyncExitStack, parts: WarmingParts, settings: Settings) 
 
 def _build_fetcher(stack: AsyncExitStack, settings: Settings) -> Fetcher:
     guard = AddressGuard(SystemResolver(), FetchRules.from_settings(settings.security))
-    fetcher = Fetcher(guard, FetchLimits.from_settings(settings))
+    fetcher = Fetcher(guard, FetchLimits.from_settings(settings), open_retry(settings))
     stack.push_async_callback(fetcher.aclose)
     return fetcher
 

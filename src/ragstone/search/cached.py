@@ -20,6 +20,7 @@ from ragstone.types import SearchRequest, SearchResult
 
 if TYPE_CHECKING:
     from ragstone.cache.cache import Cache
+    from ragstone.search.admitted import AdmittedSearch
     from ragstone.search.pipeline import SearchPipeline
     from ragstone.search.standing import Standing, Standings
     from ragstone.telemetry.stages import StageTimer
@@ -31,7 +32,9 @@ LONGEST_LOOK_S = 1.0
 class CachingSearch:
     """A search pipeline behind its cache; what degraded or changed meanwhile is not kept."""
 
-    def __init__(self, pipeline: SearchPipeline, standings: Standings, cache: Cache, recipe: str) -> None:
+    def __init__(
+        self, pipeline: SearchPipeline | AdmittedSearch, standings: Standings, cache: Cache, recipe: str
+    ) -> None:
         self._pipeline = pipeline
         self._standings = standings
         self._cache = cache

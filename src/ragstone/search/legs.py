@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, DependencyFailed, ModelMismatch, Overloaded, RagstoneError
 from ragstone.search.fuse import interleave
 from ragstone.types import Candidate, Collection, CollectionId, SearchRequest, Vector, Weights
 
 if TYPE_CHECKING:
-    from ragstone.deadline import Deadline
     from ragstone.index.follower import IndexFollower
     from ragstone.models.ports import Embedder
     from ragstone.telemetry.stages import StageTimer
 
+EMBEDDING_SHARE = 0.9
+"""Of a leg's time that the embedding model gets: what is left pays for the scan, and an embedder that does
+not answer is told from a slow index."""
 Allowed = Mapping[CollectionId, AbstractSet[int] | None]
 """Document keys that a filter lets through, per collection; None without a filter."""
 
@@ -65,8 +68,9 @@ class Legs:
         if plan.request.mode != "dense" and (plan.weights.lexical > 0 or plan.request.mode == "lexical"):
             asked["lexical"] = lambda: self._lexical(plan)
         if plan.request.mode != "lexical" and (plan.weights.dense > 0 or plan.request.mode == "dense"):
-            asked["dense"] = lambda: self._dense(plan, deadline, timer)
+            asked["dense"] = lambda: self._dense(plan, leg_deadline, timer)
         legs = LegResults({}, {})
+        leg_deadline = Deadline.after(EMBEDDING_SHARE * deadline.at_most(self._limit_s), deadline.clock)
 
         async def ask(name: str) -> None:
             try:

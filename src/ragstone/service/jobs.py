@@ -103,7 +103,7 @@ class JobService:
                 if job.is_over:
                     raise error_of_job(job)
                 is_held_up = job.state == "queued" and job.attempts > 0
-                if is_held_up or deadline.is_over:
+                if is_held_up or self._worker.is_ending or deadline.is_over:
                     return accepted
                 await asyncio.wait([future], timeout=min(look_s, deadline.remaining_s))
                 look_s = min(look_s * 1.5, LONGEST_LOOK_S)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from ragstone.settings.asking import AnswerSettings, CacheSettings, SearchSettings
-from ragstone.settings.operating import LimitsSettings, SecuritySettings, TelemetrySettings
+from ragstone.settings.operating import (
+    LimitsSettings,
+    ResilienceSettings,
+    SecuritySettings,
+    TelemetrySettings,
+)
 from ragstone.settings.section import Section
 from ragstone.settings.serving import (
+    FallbackSettings,
     GeneratorSettings,
     IndexSettings,
     ModelsSettings,
@@ -17,11 +23,13 @@ from ragstone.settings.taking_in import IngestSettings, SourcesSettings
 __all__ = [
     "AnswerSettings",
     "CacheSettings",
+    "FallbackSettings",
     "GeneratorSettings",
     "IndexSettings",
     "IngestSettings",
     "LimitsSettings",
     "ModelsSettings",
+    "ResilienceSettings",
     "SearchSettings",
     "SecuritySettings",
     "ServerSettings",
@@ -47,4 +55,5 @@ class Settings(Section):
     cache: CacheSettings = CacheSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     limits: LimitsSettings = LimitsSettings()
+    resilience: ResilienceSettings = ResilienceSettings()
     security: SecuritySettings = SecuritySettings()

@@ -33,6 +33,34 @@ class LimitsSettings(Section):
     text_max_chars: int = Field(20_000_000, ge=1, description="Longest inline text.")
     metadata_max_bytes: int = Field(65_536, ge=2, description="Largest metadata of one document, as JSON.")
 
+    max_concurrent_searches: int = Field(
+        32, ge=1, le=10_000, description="Searches at work at once; beyond, 429. Cached ones do not count."
+    )
+    max_concurrent_asks: int = Field(
+        32,
+        ge=1,
+        le=10_000,
+        description="Answers in the making at once; beyond, 429. Cached ones do not count.",
+    )
+
+
+class ResilienceSettings(Section):
+    """What happens when a part fails: breakers and retries."""
+
+    breaker_failures: int = Field(
+        5, ge=1, le=1000, description="Failures in a row after which a part is left alone."
+    )
+    breaker_open_s: float = Field(
+        60.0, gt=0, le=3600, description="Seconds that it is left alone; then one call tries it."
+    )
+    retry_attempts: int = Field(
+        3, ge=1, le=10, description="Attempts at a call to a generator or a page that fails in passing."
+    )
+    retry_first_s: float = Field(
+        1.0, gt=0, le=30, description="Longest pause before the second attempt; it doubles, with jitter."
+    )
+    retry_max_s: float = Field(30.0, gt=0, le=300, description="Longest pause between two attempts.")
+
 
 class SecuritySettings(Section):
     """Who may talk to the server."""

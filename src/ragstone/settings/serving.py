@@ -15,7 +15,11 @@ class ServerSettings(Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on; only loopback until there are keys.")
     port: int = Field(8321, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
-    shutdown_grace_s: float = Field(10.0, gt=0, description="Seconds that requests in flight get to finish.")
+    shutdown_grace_s: float = Field(
+        10.0,
+        gt=0,
+        description="Seconds that requests and jobs under way get to end when the server is stopped.",
+    )
 
 
 class StoreSettings(Section):
@@ -27,6 +31,9 @@ class StoreSettings(Section):
     pool_size: int = Field(20, ge=1, le=200, description="Connections kept open for reading.")
     max_overflow: int = Field(10, ge=0, le=200, description="Connections opened beyond the pool under load.")
     pool_recycle_s: int = Field(3600, ge=1, description="Age at which a connection is replaced.")
+    pool_timeout_s: float = Field(
+        5.0, gt=0, le=300, description="Seconds a read waits for a free connection before it is answered 429."
+    )
 
 
 class IndexSettings(Section):
@@ -49,6 +56,15 @@ class ModelsSettings(Section):
     bulk_callers: int = Field(64, ge=1, description="Documents that may wait for embedding before 429.")
 
 
+class FallbackSettings(Section):
+    """Another language model, asked when those before it do not answer."""
+
+    base_url: str
+    model: str
+    api_key: SecretStr = SecretStr("")
+    timeout_s: float = Field(120.0, gt=0)
+
+
 class GeneratorSettings(Section):
     """The language model; without a base_url answers are extractive."""
 
@@ -60,3 +76,14 @@ class GeneratorSettings(Section):
     temperature: float = Field(0.0, ge=0, le=2, description="Sampling temperature.")
     max_tokens: int = Field(1024, ge=1, le=131072, description="Longest answer, in tokens.")
     timeout_s: float = Field(120.0, gt=0, description="Longest wait for the whole answer of the model.")
+    max_concurrent: int = Field(
+        32,
+        ge=1,
+        le=10_000,
+        description="Answers that one model writes at once; beyond, the next one is asked.",
+    )
+    fallbacks: tuple[FallbackSettings, ...] = Field(
+        (),
+        description="Models asked in this order when the first does not answer: tables with base_url, model, "
+        "api_key, timeout_s; in the environment as JSON.",
+    )

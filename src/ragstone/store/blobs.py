@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ragstone.errors import PathNotFound, StoreFailed
-from ragstone.store.incoming import IncomingFile
+from ragstone.store.incoming import IncomingFile, refused_by_disk
 
 
 class Blobs:
@@ -42,7 +42,7 @@ class Blobs:
             Path(name).replace(target)
             _sync_folder(target.parent)
         except OSError as error:
-            raise StoreFailed(f"The original cannot be kept under {self._folder}: {error}.") from error
+            raise refused_by_disk(f"The original cannot be kept under {self._folder}", error) from error
         return sha256
 
     def keep(self, incoming: IncomingFile) -> str:
@@ -58,7 +58,7 @@ class Blobs:
                 incoming.path.replace(target)
                 _sync_folder(target.parent)
         except OSError as error:
-            raise StoreFailed(f"The original cannot be kept under {self._folder}: {error}.") from error
+            raise refused_by_disk(f"The original cannot be kept under {self._folder}", error) from error
         return incoming.sha256
 
     def get(self, sha256: str) -> bytes:

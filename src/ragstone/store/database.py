@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,8 +22,9 @@ from sqlalchemy import Connection, event, func, insert, inspect, select, text, u
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
-from ragstone.errors import HomeMismatch, InvalidRequest, Overloaded, StoreFailed
+from ragstone.errors import HomeMismatch, InvalidRequest, Overloaded, StoreFailed, StoreFull
 from ragstone.settings import StoreSettings
 from ragstone.store.tables import collections, corpus, meta
 from ragstone.store.version_watch import CorpusState, VersionWatch
@@ -40,17 +42,38 @@ HEAD = "0006"
 CORPUS_ROW = 1
 
 
+@dataclass(frozen=True, slots=True)
+class PoolFigures:
+    """The connections of one process at this moment."""
+
+    size: int
+    """Readers that are kept open."""
+    max_overflow: int
+    in_use: int
+    overflow: int
+    """Readers open beyond `size`."""
+    writes_waiting: int
+    is_writing: bool
+
+
 class Database:
     """The open database of one home. Build with `open_database`."""
 
     def __init__(
-        self, path: Path, reader: AsyncEngine, writer: AsyncEngine, metrics: Metrics | None = None
+        self,
+        path: Path,
+        reader: AsyncEngine,
+        writer: AsyncEngine,
+        settings: StoreSettings,
+        metrics: Metrics | None = None,
     ) -> None:
         self.path = path
         self._metrics = metrics
         self._reader = reader
         self._writer = writer
+        self._settings = settings
         self._write_turn = asyncio.Lock()
+        self._writes_waiting = 0
         self._watch: VersionWatch | None = None
 
     @asynccontextmanager
@@ -71,15 +94,53 @@ class Database:
 
         Raises:
             StoreFailed: the database is locked for longer than `store.busy_timeout_s`, full or gone.
+            Overloaded: the writes before this one took longer than that.
         """
         asked = time.perf_counter()
-        async with self._write_turn:
+        async with self._turn():
             with _Translated(self.path, self._metrics):
                 async with self._writer.begin() as connection:
                     began = time.perf_counter()
                     yield connection
             if self._metrics is not None:
                 self._metrics.observe_write(began - asked, time.perf_counter() - began)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """This process's turn to write; behind a locked file the waits do not add up."""
+        limit_s = self._settings.busy_timeout_s
+        self._writes_waiting += 1
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._write_turn.acquire()
+        except TimeoutError as error:
+            if self._metrics is not None:
+                self._metrics.database_errors.labels("WriteTurnTimeout").inc()
+            raise Overloaded(
+                f"The writes before this one took longer than {limit_s:g} s (store.busy_timeout_s); "
+                "try again in a moment."
+            ) from error
+        finally:
+            self._writes_waiting -= 1
+        try:
+            yield
+        finally:
+            self._write_turn.release()
+
+    def pool_figures(self) -> PoolFigures:
+        """How busy the connections are."""
+        pool = self._reader.sync_engine.pool
+        if not isinstance(pool, QueuePool):
+            raise TypeError(f"the readers' pool is {type(pool).__name__}, which has no size")
+
+        return PoolFigures(
+            size=pool.size(),
+            max_overflow=self._settings.max_overflow,
+            in_use=pool.checkedout(),
+            overflow=max(0, pool.overflow()),
+            writes_waiting=self._writes_waiting,
+            is_writing=self._write_turn.locked(),
+        )
 
     async def corpus_version(self) -> int:
         """The version of the newest committed change."""
@@ -146,7 +207,7 @@ async def open_database(path: Path, settings: StoreSettings, metrics: Metrics | 
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = _engine(path, settings, is_writer=True)
     reader = _engine(path, settings, is_writer=False)
-    database = Database(path, reader, writer, metrics)
+    database = Database(path, reader, writer, settings, metrics)
     try:
         with _Translated(path):
             async with writer.begin() as connection:
@@ -181,6 +242,8 @@ def _engine(path: Path, settings: StoreSettings, *, is_writer: bool) -> AsyncEng
             pool_size=settings.pool_size,
             max_overflow=settings.max_overflow,
             pool_recycle=settings.pool_recycle_s,
+            # No pre-ping: a file does not hang up, and asking took 0.19 ms of a 0.44 ms read (November 2026).
+            pool_timeout=settings.pool_timeout_s,
             pool_reset_on_return=None,
         )
     event.listen(engine.sync_engine, "connect", _set_pragmas)
@@ -266,13 +329,21 @@ class _Translated:
         if isinstance(error, SQLAlchemyError) and self._metrics is not None:
             self._metrics.database_errors.labels(type(error).__name__).inc()
         if isinstance(error, PoolTimeout):
-            raise Overloaded("Every database connection is in use; try again in a moment.") from error
+            raise Overloaded(
+                "Every database connection was in use for store.pool_timeout_s; try again in a moment, or "
+                "raise store.pool_size."
+            ) from error
         if isinstance(error, DBAPIError):
             reason = str(error.orig)
             if "not a database" in reason or "malformed" in reason:
                 raise HomeMismatch(
                     f"{self._path} is damaged or not a Ragstone database ({reason}); "
                     "restore it from a backup or use another --home."
+                ) from error
+            if "disk is full" in reason:
+                raise StoreFull(
+                    f"There is no room left for the database {self._path} ({reason}); free some on its disk. "
+                    "What is stored already can be read meanwhile."
                 ) from error
             raise StoreFailed(f"The database {self._path} failed: {reason}.") from error
         if isinstance(error, UnicodeEncodeError):

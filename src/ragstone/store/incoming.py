@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -11,9 +13,16 @@ from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
-from ragstone.errors import StoreFailed
+from ragstone.errors import StoreFailed, StoreFull
 
 _EDGE_BYTES = 2**20
+
+
+def refused_by_disk(happened: str, error: OSError) -> StoreFailed:
+    """The error for what the disk refused: `StoreFull` when that is for want of room."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFull(f"{happened}: there is no room left ({error}); free some on that disk.")
+    return StoreFailed(f"{happened}: {error}.")
 
 
 class IncomingFile:
@@ -45,14 +54,22 @@ class IncomingFile:
         self.size_bytes += len(part)
 
     def read(self) -> bytes:
-        """All of it, for a file that is only looked at."""
-        self._file.flush()
+        """All of it, for a file that is only looked at.
+
+        Raises:
+            StoreFailed: the disk refuses what was written.
+        """
+        self._flush()
         self._file.seek(0)
         return self._file.read()
 
     def edges(self) -> bytes:
-        """What tells the file's type: all of a small file, the first and the last mebibyte of a large one."""
-        self._file.flush()
+        """What tells the file's type: all of a small file, the first and the last mebibyte of a large one.
+
+        Raises:
+            StoreFailed: the disk refuses what was written.
+        """
+        self._flush()
         self._file.seek(0)
         head = self._file.read(2 * _EDGE_BYTES)
         if self.size_bytes <= 2 * _EDGE_BYTES:
@@ -66,8 +83,8 @@ class IncomingFile:
         Raises:
             StoreFailed: the disk refuses.
         """
+        self._flush()
         try:
-            self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
             raise self._refused(error) from error
@@ -75,11 +92,18 @@ class IncomingFile:
 
     def close(self) -> None:
         """Let go; what `Blobs.keep` did not take is gone."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk refuses what is dropped here anyway
+            self._file.close()
         self.path.unlink(missing_ok=True)
 
+    def _flush(self) -> None:
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise self._refused(error) from error
+
     def _refused(self, error: OSError) -> StoreFailed:
-        return StoreFailed(f"The upload cannot be kept at {self.path}: {error}.")
+        return refused_by_disk(f"The upload cannot be kept at {self.path}", error)
 
 
 class Incoming:
@@ -91,10 +115,17 @@ class Incoming:
         self._lock: IO[bytes] | None = None
 
     def receive(self) -> IncomingFile:
-        """A file to be written part by part; whoever asked for it closes it."""
-        if self._own is None:
-            self._own = self._take_folder()
-        return IncomingFile(self._own)
+        """A file to be written part by part; whoever asked for it closes it.
+
+        Raises:
+            StoreFailed: the disk refuses.
+        """
+        try:
+            if self._own is None:
+                self._own = self._take_folder()
+            return IncomingFile(self._own)
+        except OSError as error:
+            raise refused_by_disk(f"Uploads cannot be received in {self._folder}", error) from error
 
     def close(self) -> None:
         """Remove the folder and let the lock go."""

@@ -122,6 +122,88 @@ class EmbedderFigures(Protocol):
         ...
 
 
+class BreakerFigures(Protocol):
+    """What a breaker tells of itself: see `ragstone.resilience.breaker.BreakerFigures`."""
+
+    @property
+    def name(self) -> str:
+        """Of the dependency."""
+        ...
+
+    @property
+    def state(self) -> str:
+        """closed, open or half_open."""
+        ...
+
+    @property
+    def failures(self) -> int:
+        """Failed calls."""
+        ...
+
+    @property
+    def opened(self) -> int:
+        """How often it opened."""
+        ...
+
+    @property
+    def refused(self) -> int:
+        """Calls that were not let through."""
+        ...
+
+
+class PlaceFigures(Protocol):
+    """What a limiter tells of itself: see `ragstone.resilience.limiter.LimiterFigures`."""
+
+    @property
+    def name(self) -> str:
+        """Of the work."""
+        ...
+
+    @property
+    def busy(self) -> int:
+        """Places taken."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """Places there are."""
+        ...
+
+    @property
+    def refused(self) -> int:
+        """Work that found none."""
+        ...
+
+
+class ConnectionFigures(Protocol):
+    """What the database tells of its connections: see `ragstone.store.database.PoolFigures`."""
+
+    @property
+    def size(self) -> int:
+        """Readers kept open."""
+        ...
+
+    @property
+    def max_overflow(self) -> int:
+        """Readers that may be opened beyond."""
+        ...
+
+    @property
+    def in_use(self) -> int:
+        """Readers at work."""
+        ...
+
+    @property
+    def overflow(self) -> int:
+        """Readers open beyond the pool."""
+        ...
+
+    @property
+    def writes_waiting(self) -> int:
+        """Writes that wait for their turn."""
+        ...
+
+
 class Watched:
     """One source of figures as Prometheus' registry reads it."""
 
@@ -178,6 +260,43 @@ def redis(read: Callable[[], RedisFigures]) -> Iterator[Metric]:
     yield _gauge(families.REDIS_CALLS, calls)
     yield _counter(families.REDIS_FAILURES, {(): now.failures})
     yield _gauge(families.REDIS_UP, {(): now.is_available})
+
+
+def breakers(read: Callable[[], Iterable[BreakerFigures]]) -> Iterator[Metric]:
+    """The state of each breaker, and what it has counted."""
+    found = list(read())
+    states: dict[tuple[str, ...], float] = {
+        (one.name, state): float(one.state == state)
+        for one in found
+        for state in ("closed", "open", "half_open")
+    }
+    yield _gauge(families.BREAKER_STATE, states)
+    yield _counter(families.BREAKER_FAILURES, {(one.name,): one.failures for one in found})
+    yield _counter(families.BREAKER_OPENINGS, {(one.name,): one.opened for one in found})
+    yield _counter(families.BREAKER_REFUSALS, {(one.name,): one.refused for one in found})
+
+
+def places(read: Callable[[], Iterable[PlaceFigures]]) -> Iterator[Metric]:
+    """How full each kind of work is, and what was refused."""
+    found = list(read())
+    taken: dict[tuple[str, ...], float] = {}
+    for one in found:
+        taken[one.name, "busy"], taken[one.name, "limit"] = one.busy, one.limit
+    yield _gauge(families.PLACES, taken)
+    yield _counter(families.PLACES_REFUSED, {(one.name,): one.refused for one in found})
+
+
+def connections(read: Callable[[], ConnectionFigures]) -> Iterator[Metric]:
+    """The database's connections and the writes that wait."""
+    now = read()
+    states: Values = {
+        ("in_use",): now.in_use,
+        ("size",): now.size,
+        ("overflow",): now.overflow,
+        ("max_overflow",): now.max_overflow,
+    }
+    yield _gauge(families.DATABASE_CONNECTIONS, states)
+    yield _gauge(families.DATABASE_WRITES_WAITING, {(): now.writes_waiting})
 
 
 def resources(read: Callable[[], Resources]) -> Iterator[Metric]:

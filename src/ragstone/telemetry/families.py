@@ -13,7 +13,16 @@ from typing import Literal
 
 Kind = Literal["counter", "gauge", "histogram", "info"]
 Area = Literal[
-    "http", "questions", "generation", "embedding", "ingestion", "caches", "store", "process", "mcp"
+    "http",
+    "questions",
+    "generation",
+    "embedding",
+    "ingestion",
+    "caches",
+    "store",
+    "resilience",
+    "process",
+    "mcp",
 ]
 Unit = Literal["", "seconds", "bytes"]
 
@@ -45,6 +54,7 @@ STAGE_BUCKETS = (
 RATE_BUCKETS = (1.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)
 COUNT_BUCKETS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32)
+LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 SCORE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
@@ -265,6 +275,33 @@ DATABASE_WAITS = _histogram(
 )
 DATABASE_ERRORS = _counter("store", "database_errors", "Reads and writes that the database failed.", "kind")
 DATABASE_BYTES = _gauge("store", "database_bytes", "Size of the database's files.", "file")
+
+DATABASE_CONNECTIONS = _gauge(
+    "store",
+    "database_connections",
+    "Reading connections: in_use, beyond the pool (overflow), and the limits of both.",
+    "state",
+)
+DATABASE_WRITES_WAITING = _gauge("store", "database_writes_waiting", "Writes that wait for their turn.")
+
+BREAKER_STATE = _gauge(
+    "resilience", "breaker_state", "1 for the state that each breaker is in.", "dependency", "state"
+)
+BREAKER_FAILURES = _counter(
+    "resilience", "breaker_failures", "Failed calls of each dependency.", "dependency"
+)
+BREAKER_OPENINGS = _counter("resilience", "breaker_openings", "How often each breaker opened.", "dependency")
+BREAKER_REFUSALS = _counter(
+    "resilience", "breaker_refusals", "Calls that an open breaker refused.", "dependency"
+)
+PLACES = _gauge("resilience", "places", "Places for work at one time: busy, and the limit.", "of", "state")
+PLACES_REFUSED = _counter("resilience", "places_refused", "Work refused because every place was taken.", "of")
+LOOP_LAG = _histogram(
+    "resilience",
+    "event_loop_lag_seconds",
+    "How much later than asked the event loop woke a probe.",
+    LAG_BUCKETS,
+)
 
 PROCESS_CPU = _counter("process", "process_cpu_seconds", "Processor time of this process.")
 PROCESS_MEMORY = _gauge(

@@ -10,7 +10,15 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from ragstone.telemetry import collectors, families
-from ragstone.telemetry.collectors import CacheFigures, EmbedderFigures, RedisFigures, Watched
+from ragstone.telemetry.collectors import (
+    BreakerFigures,
+    CacheFigures,
+    ConnectionFigures,
+    EmbedderFigures,
+    PlaceFigures,
+    RedisFigures,
+    Watched,
+)
 from ragstone.telemetry.families import Family
 from ragstone.telemetry.resources import Resources
 from ragstone.types import JobState
@@ -93,6 +101,7 @@ class Metrics:
         self.database_waits = self._histogram(families.DATABASE_WAITS)
         self.database_errors = self._counter(families.DATABASE_ERRORS)
         self.database_bytes = self._gauge(families.DATABASE_BYTES)
+        self.loop_lag = self._histogram(families.LOOP_LAG)
 
     def watch_query_embeddings(self, read: Callable[[], tuple[int, int]]) -> None:
         """Expose the cache of query embeddings: `read` gives its hits and misses at each scrape."""
@@ -113,6 +122,18 @@ class Metrics:
     def watch_resources(self, read: Callable[[], Resources]) -> None:
         """Expose processor, memory, disk and GPUs: `read` gives the figures at each scrape."""
         self.registry.register(Watched(partial(collectors.resources, read)))
+
+    def watch_breakers(self, read: Callable[[], Iterable[BreakerFigures]]) -> None:
+        """Expose the breakers: `read` gives the figures of each at each scrape."""
+        self.registry.register(Watched(partial(collectors.breakers, read)))
+
+    def watch_places(self, read: Callable[[], Iterable[PlaceFigures]]) -> None:
+        """Expose how full each kind of work is: `read` gives the figures at each scrape."""
+        self.registry.register(Watched(partial(collectors.places, read)))
+
+    def watch_connections(self, read: Callable[[], ConnectionFigures]) -> None:
+        """Expose the database's connections: `read` gives their figures at each scrape."""
+        self.registry.register(Watched(partial(collectors.connections, read)))
 
     def observe_queue(self, counts: Mapping[JobState, int], oldest_s: float) -> None:
         """Set the gauges of the queue."""

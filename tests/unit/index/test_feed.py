@@ -56,7 +56,7 @@ async def was_interrupted(home: Path, look: int, *, is_open: bool) -> bool:
     async with open_parts(home) as writing, open_store(home / "ragstone.db") as store:
         books = await writing.create("books")
         await writing.put(books, document(KEPT + "stork", document_id="a"))
-        database = InterruptedDatabase(store.path, store._reader, store._writer)
+        database = InterruptedDatabase(store.path, store._reader, store._writer, store._settings)
         database.happens = lambda: amend(writing, books, "ibis")
         following = await open_follower(database, take_slot(home / "index"), WRITER_MEMORY_MB)
         if is_open:

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from ragstone.deadline import Deadline
-from ragstone.errors import DeadlineExceeded, GeneratorFailed
+from ragstone.errors import DeadlineExceeded, GeneratorFailed, PromptRefused
 from ragstone.models.openai_generator import OpenAIGenerator, OpenAIOptions
 from ragstone.models.ports import Delta, GenerationOptions, Message, Prompt
 from ragstone.types import Usage
@@ -164,13 +164,17 @@ async def test_refused_parameters_are_left_out_and_remembered(server: ServerDoub
     assert server.requests[-1]["max_completion_tokens"] == OPTIONS.max_tokens
 
 
+PASSING = {"busy", "cut", "crashing", "mid-error"}
+"""Failures that another moment may mend; wrong keys, names, addresses and prompts stay wrong."""
+
+
 @pytest.mark.parametrize(
     ("model", "happened"),
     [
         ("locked", r"refused the key \(.*Incorrect API key.*generator\.api_key"),
         ("unknown", r"knows no such model or path \(.*not found.*generator\.model"),
         ("busy", r"failed \(.*slow down"),
-        ("stubborn", r"failed \(.*400 - no\)"),
+        ("stubborn", r"refuses this prompt \(.*400 - no\)"),
         ("page", r"sent something else than a chat completion.*such as /v1"),
         ("garbage", r"sent something else than a chat completion .*generator\.base_url"),
         ("shapeless", r"sent something else than a chat completion"),
@@ -185,7 +189,8 @@ async def test_a_misbehaving_server_is_described(server: ServerDouble, model: st
         await generate(server.base_url, model)
 
     assert server.base_url in caught.value.message
-    assert caught.value.retryable
+    assert caught.value.retryable == (model in PASSING)
+    assert isinstance(caught.value, PromptRefused) == (model == "stubborn")
     assert len(server.requests) == 1
 
 

@@ -12,6 +12,7 @@ from tests.unit.net.conftest import MakeFetcher
 
 from ragstone.errors import FetchFailed, FetchRefused, FileTooLarge, InvalidFileType, RagstoneError
 from ragstone.net.fetch import FetchRequest, Validators, require_page
+from ragstone.resilience.retry import Retry, RetryRules
 
 pytestmark = pytest.mark.anyio
 LIMIT_S = 5.0
@@ -195,3 +196,37 @@ def _silent(handler: Handler) -> None:
     handler.end_headers()
     handler.wfile.write(b"<p>")
     handler.rfile.read(1)  # until the client goes
+
+
+@pytest.mark.parametrize(("passing", "asked", "status"), [(503, 3, 200), (429, 3, 200), (500, 1, 500)])
+async def test_a_site_in_passing_trouble_is_asked_again(
+    site: Site, make_fetcher: MakeFetcher, passing: int, asked: int, status: int
+) -> None:
+    """Twice overloaded, then well: the page comes. What is broken for good is asked once."""
+    left = [Page(b"", passing), Page(b"", passing), Page(b"Hello.")]
+
+    def answer(handler: Handler) -> None:
+        page = left.pop(0)
+        handler.send_response(page.status)
+        handler.send_header("content-length", str(len(page.body)))
+        handler.end_headers()
+        handler.wfile.write(page.body)
+
+    site.pages["/"] = answer
+    fetcher = make_fetcher()
+    fetcher._retry = Retry(RetryRules(first_s=0.001))
+
+    fetched = await fetcher.fetch(FetchRequest(site.url))
+
+    assert (fetched.status, len(site.requests)) == (status, asked)
+
+
+async def test_a_site_that_stays_in_trouble_says_so(site: Site, make_fetcher: MakeFetcher) -> None:
+    """After the last attempt its answer is what is told."""
+    site.pages["/"] = Page(b"", 503)
+    fetcher = make_fetcher()
+    fetcher._retry = Retry(RetryRules(attempts=2, first_s=0.001))
+
+    fetched = await fetcher.fetch(FetchRequest(site.url))
+
+    assert (fetched.status, len(site.requests)) == (503, 2)

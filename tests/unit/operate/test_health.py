@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.support.asking import no_cache
+from tests.support.asking import chain_of, no_cache
 from tests.support.corpus import WRITER_MEMORY_MB, open_parts
 
 from ragstone.index.follower import open_follower
@@ -15,6 +15,7 @@ from ragstone.models.fakes import HashEmbedder, ScriptedGenerator
 from ragstone.models.ports import Embedder
 from ragstone.models.unavailable import UnavailableEmbedder
 from ragstone.operate.health import Health, HealthReport
+from ragstone.resilience.breaker import Breakers
 from ragstone.settings import StoreSettings
 from ragstone.store.database import open_database
 
@@ -32,7 +33,14 @@ async def test_all_is_well(tmp_path: Path, generator: ScriptedGenerator | None) 
     async with open_parts(tmp_path) as parts:
         await parts.create("books")
 
-        report = await Health(parts.database, parts.follower, HashEmbedder(), generator, no_cache()).report()
+        report = await Health(
+            parts.database,
+            parts.follower,
+            HashEmbedder(),
+            None if generator is None else chain_of(generator),
+            no_cache(),
+            Breakers(),
+        ).report()
 
     assert report.status == "ok"
     assert report.corpus_version == 1
@@ -43,7 +51,7 @@ async def test_a_missing_model_degrades(tmp_path: Path) -> None:
     """Words are still searched; the reason is told."""
     missing: Embedder = UnavailableEmbedder("no model.onnx")
     async with open_parts(tmp_path) as parts:
-        report = await Health(parts.database, parts.follower, missing, None, no_cache()).report()
+        report = await Health(parts.database, parts.follower, missing, None, no_cache(), Breakers()).report()
 
     assert (report.status, statuses(report)["embedder"]) == ("degraded", "degraded")
     assert "no model.onnx" in report.components[2].detail
@@ -58,7 +66,9 @@ async def test_a_broken_index_degrades(tmp_path: Path) -> None:
     folder.write_text("a file stands in the way")
 
     async with open_parts(tmp_path) as parts:
-        report = await Health(parts.database, parts.follower, HashEmbedder(), None, no_cache()).report()
+        report = await Health(
+            parts.database, parts.follower, HashEmbedder(), None, no_cache(), Breakers()
+        ).report()
 
     assert (report.status, statuses(report)["indexes"]) == ("degraded", "degraded")
     assert "books" in report.components[1].detail
@@ -70,7 +80,7 @@ async def test_a_store_that_does_not_answer_in_time_is_degraded(tmp_path: Path) 
     follower = await open_follower(database, take_slot(tmp_path / "index"), WRITER_MEMORY_MB)
 
     async with database.read():
-        report = await Health(database, follower, HashEmbedder(), None, no_cache()).report()
+        report = await Health(database, follower, HashEmbedder(), None, no_cache(), Breakers()).report()
 
     assert (report.status, statuses(report)["store"]) == ("degraded", "degraded")
     assert "50 ms" in report.components[0].detail

@@ -63,7 +63,8 @@ def build_app(engine: Engine) -> ASGIApp:
     app.add_exception_handler(ClientGone, render_client_gone)
     app.add_exception_handler(Exception, render_unexpected)
     hosts, max_bytes = engine.settings.security.allowed_hosts, engine.settings.limits.request_max_bytes
-    return RequestMiddleware(RepeatedQuestions(app, engine), engine.metrics, hosts, max_bytes)
+    repeated = RepeatedQuestions(app, engine)
+    return RequestMiddleware(repeated, engine.metrics, engine.drain, hosts, max_bytes)
 
 
 def _lifespan(

@@ -134,6 +134,7 @@ ANSWERED: Final = {
     "answer_id": "0192f0c5-0a10-7e62-b1d4-55b7f0a3c9aa",
     "answer": "“The library opens at nine.” [1]",
     "mode": "extractive",
+    "model": None,
     "citations": [CITATION],
     "hits": [HIT],
     "usage": None,

@@ -8,23 +8,33 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import structlog
 
 from ragstone.entrypoints.http.problems import problem
+from ragstone.errors import ShuttingDown
 from ragstone.telemetry.caller import Caller, set_caller
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from ragstone.operate.drain import Drain
     from ragstone.telemetry.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+Refusal: TypeAlias = tuple[HTTPStatus, str, str]
+"""Status, code and sentence of a request that is not passed on."""
+ENDING: Refusal = (
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    ShuttingDown.code,
+    "This server is shutting down and takes no new requests; try again in a moment, or another server.",
+)
+MCP_PATH = "/mcp"
 REQUEST_ID = re.compile(r"[\w.:-]{1,128}\Z", re.ASCII)
 
 
@@ -54,9 +64,17 @@ class _Exchange:
 class RequestMiddleware:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, allowed_hosts: Iterable[str], max_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        drain: Drain,
+        allowed_hosts: Iterable[str],
+        max_bytes: int,
+    ) -> None:
         self._app = app
         self._metrics = metrics
+        self._drain = drain
         self._hosts = LOOPBACK_NAMES | {host.lower() for host in allowed_hosts}
         self._max_bytes = max_bytes
 
@@ -74,24 +92,36 @@ class RequestMiddleware:
         sender = self._sender(exchange, send)
         self._metrics.http_in_flight.inc()
         try:
-            await self._serve(exchange, headers, receive, sender)
+            if self._drain.is_begun and not _is_for_operators(scope):
+                await self._refuse(exchange, ENDING, receive, sender)
+            elif (refusal := self._refusal(headers)) is not None:
+                await self._refuse(exchange, refusal, receive, sender)
+            else:
+                await self._serve(exchange, receive, sender)
         finally:
             self._record(exchange)
 
-    async def _serve(
-        self, exchange: _Exchange, headers: dict[str, str], receive: Receive, send: Send
-    ) -> None:
-        refusal = self._refusal(headers)
-        if refusal is not None:
-            status, code, detail = refusal
-            exchange.scope["ragstone.problem"] = code
-            path = exchange.scope["path"]
-            response = problem(status, code, detail, path=path, request_id=exchange.request_id)
-            await response(exchange.scope, receive, send)
+    async def _serve(self, exchange: _Exchange, receive: Receive, send: Send) -> None:
+        work = self._app(exchange.scope, self._limited(exchange, receive), send)
+        # A stream of MCP that an assistant keeps open to listen is no work that should be waited for.
+        if exchange.scope["path"] == MCP_PATH and exchange.scope["method"] == "GET":
+            await work
             return
-        await self._app(exchange.scope, self._limited(exchange, receive), send)
+        with self._drain.request():
+            await work
 
-    def _refusal(self, headers: dict[str, str]) -> tuple[HTTPStatus, str, str] | None:
+    async def _refuse(self, exchange: _Exchange, refusal: Refusal, receive: Receive, send: Send) -> None:
+        status, code, detail = refusal
+        exchange.scope["ragstone.problem"] = code
+        path, is_passing = exchange.scope["path"], code == ShuttingDown.code
+        response = problem(
+            status, code, detail, path=path, request_id=exchange.request_id, retryable=is_passing
+        )
+        if is_passing:
+            response.headers["Connection"] = "close"
+        await response(exchange.scope, receive, send)
+
+    def _refusal(self, headers: dict[str, str]) -> Refusal | None:
         host = headers.get("host", "")
         if _hostname(host) not in self._hosts:
             return (
@@ -159,6 +189,12 @@ class RequestMiddleware:
             status=exchange.status,
             duration_ms=round(elapsed_s * 1000, 3),
         )
+
+
+def _is_for_operators(scope: Scope) -> bool:
+    """Whether the request asks how the server is: that is told to the end."""
+    path = str(scope["path"])
+    return path.startswith("/health") or path == "/metrics"
 
 
 def _request_id(headers: dict[str, str]) -> str:

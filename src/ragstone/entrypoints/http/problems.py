@@ -29,11 +29,15 @@ from ragstone.errors import (
     QueueFull,
     RagstoneError,
     Refused,
+    ShuttingDown,
     SourceFailed,
+    StoreFull,
 )
 
 log = structlog.get_logger(__name__)
 
+COME_AGAIN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+"""Statuses that say when to come again, where that may help."""
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
 
@@ -48,6 +52,8 @@ STATUSES: tuple[tuple[type[RagstoneError], HTTPStatus], ...] = (
     (Conflict, HTTPStatus.CONFLICT),
     (Refused, HTTPStatus.FORBIDDEN),
     (Overloaded, HTTPStatus.TOO_MANY_REQUESTS),
+    (ShuttingDown, HTTPStatus.SERVICE_UNAVAILABLE),
+    (StoreFull, HTTPStatus.INSUFFICIENT_STORAGE),
     (DeadlineExceeded, HTTPStatus.GATEWAY_TIMEOUT),
     (GeneratorFailed, HTTPStatus.BAD_GATEWAY),
     (FetchFailed, HTTPStatus.BAD_GATEWAY),
@@ -88,7 +94,7 @@ def problem(
         "request_id": request_id,
         "retryable": retryable,
     }
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.TOO_MANY_REQUESTS else None
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status in COME_AGAIN and retryable else None
     return Response(msgspec.json.encode(body), int(status), headers, MEDIA_TYPE)
 
 

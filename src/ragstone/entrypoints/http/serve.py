@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import signal
 import socket
+import threading
 from collections.abc import Callable
 from types import FrameType
 
 import uvicorn
+from anyio import to_thread
 
 from ragstone.config import Loaded
 from ragstone.entrypoints.http.app import build_app
@@ -15,7 +19,12 @@ from ragstone.entrypoints.http.exporter import exporting
 from ragstone.entrypoints.http.listen import listen_on
 from ragstone.errors import Refused
 from ragstone.home import remove_server_card, write_server_card
+from ragstone.models.openai_generator import load_sdk
+from ragstone.operate.drain import Drain
 from ragstone.runtime import open_engine
+from ragstone.telemetry.loop_lag import LoopLag
+
+CUT_OFF_S = 1
 
 
 def check_address(host: str) -> None:
@@ -36,7 +45,9 @@ def check_address(host: str) -> None:
 
 
 async def serve(loaded: Loaded, announce: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; requests in flight get `server.shutdown_grace_s` to finish.
+    """Serve until SIGINT or SIGTERM; what is under way then has `server.shutdown_grace_s` to end.
+
+    A second signal ends the process at once: what it leaves is what a crash would leave, and mends alike.
 
     `announce` is called with the address once the server accepts connections.
 
@@ -56,34 +67,62 @@ async def serve(loaded: Loaded, announce: Callable[[str], None]) -> None:
                 log_config=None,
                 access_log=False,
                 lifespan="on",
-                timeout_graceful_shutdown=int(settings.shutdown_grace_s) or 1,
+                # The drain has waited already; what is left then are idle connections and cut streams.
+                timeout_graceful_shutdown=CUT_OFF_S,
                 server_header=False,
             )
-            server = _AnnouncingServer(config, lambda: announce(url))
+            server = _DrainingServer(config, engine.drain, lambda: announce(url))
             write_server_card(engine.home, url)
+            if loaded.settings.generator.base_url is not None:
+                await to_thread.run_sync(load_sdk)
+            lag = LoopLag(engine.metrics.loop_lag.observe)
+            lag.start()
             try:
                 async with exporting(engine):
                     await server.serve(sockets=[listener])
             finally:
+                # Uvicorn has put back the handlers of before.
+                end_at_the_next_signal()
                 remove_server_card(engine.home)
+                await lag.aclose()
     finally:
         listener.close()
 
 
-class _AnnouncingServer(uvicorn.Server):
-    """Tells when it is ready."""
+class _DrainingServer(uvicorn.Server):
+    """Tells when it is ready; when it is to end, answers newcomers with 503 until the others are done."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, drain: Drain, ready: Callable[[], None]) -> None:
         super().__init__(config)
+        self._drain = drain
         self._ready = ready
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then tell."""
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    async def main_loop(self) -> None:
+        """Serve until told to end; then, with the door still open, wait for what is under way."""
+        await super().main_loop()
+        self._drain.begin()
+        await self._drain.finished()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end. Uvicorn would raise the signal again at its end, before the engine is closed."""
         super().handle_exit(sig, frame)
         self._captured_signals.clear()
+        end_at_the_next_signal()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._drain.begin)
+
+
+def end_at_the_next_signal() -> None:
+    """Give SIGINT and SIGTERM back to the system, which ends the process."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # signals are not heard here
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)

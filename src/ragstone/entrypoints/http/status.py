@@ -32,10 +32,15 @@ async def health(engine: EngineOf) -> Response:
 
 @router.get("/health/detailed", summary="Health in detail")
 async def detailed_health(engine: EngineOf) -> Response:
-    """How every dependency is, the figures of the caches and of the tier behind them, and the version."""
+    """How every dependency and its breaker is, the figures of the caches and their tier, and the version."""
     report, caches = await engine.health.report(), await engine.caches.statistics()
     status = HTTPStatus.SERVICE_UNAVAILABLE if report.status == "failed" else HTTPStatus.OK
-    details = {"version": version("ragstone"), **wire.health(report), **wire_work.caches(caches)}
+    details = {
+        "version": version("ragstone"),
+        **wire.health(report),
+        **wire.breakers(report),
+        **wire_work.caches(caches),
+    }
     return respond(details, status)
 
 
@@ -43,6 +48,16 @@ async def detailed_health(engine: EngineOf) -> Response:
 async def live() -> Response:
     """The process answers."""
     return respond({"status": "ok"})
+
+
+@router.get("/health/ready", summary="Readiness")
+async def ready(engine: EngineOf) -> Response:
+    """Whether requests should be sent here: not while the store does not answer or the server is ending."""
+    if engine.drain.is_begun:
+        return respond({"status": "ending"}, HTTPStatus.SERVICE_UNAVAILABLE)
+    report = await engine.health.report()
+    status = HTTPStatus.SERVICE_UNAVAILABLE if report.status == "failed" else HTTPStatus.OK
+    return respond({"status": report.status}, status)
 
 
 @router.get("/metrics", summary="Prometheus metrics")

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, cast
 
 from pydantic import ValidationError
 
@@ -27,6 +28,9 @@ _SECRETS = ("api_key", "redis_url")
 """Endings of settings whose value is never shown."""
 
 _DEFAULTS = Settings()
+_OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_CONTENT_ENV = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+_CONTENT_ON = ("true", "1", "span_only", "span_and_event")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,40 @@ class Loaded:
     settings: Settings
     home: Path
     origins: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TracesEnvironment:
+    """What OpenTelemetry's own variables say; endpoint, headers, sampler and limits its SDK reads itself."""
+
+    exporter: Literal["none", "otlp", "console"]
+    captures_content: bool
+    is_service_named: bool
+    """Whether the service has another name than ours."""
+
+
+def traces_environment(environ: Mapping[str, str] | None = None) -> TracesEnvironment:
+    """Whether traces are exported, and whether with what users ask and documents say: neither by default.
+
+    `OTEL_TRACES_EXPORTER` names the exporter; an OTLP endpoint alone turns that one on.
+
+    Raises:
+        InvalidSetting: an exporter that there is none of.
+    """
+    given = os.environ if environ is None else environ
+    named = given.get("OTEL_TRACES_EXPORTER", "").strip().lower()
+    exporter = named or ("otlp" if any(given.get(name) for name in _OTLP_ENDPOINTS) else "none")
+    if exporter not in ("none", "otlp", "console"):
+        raise InvalidSetting(
+            f"OTEL_TRACES_EXPORTER is {named!r}; Ragstone exports by 'otlp' (over HTTP) or to the 'console'."
+        )
+    is_disabled = given.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    named_by_resource = "service.name=" in given.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    return TracesEnvironment(
+        exporter="none" if is_disabled else cast("Literal['none', 'otlp', 'console']", exporter),
+        captures_content=given.get(_CONTENT_ENV, "").strip().lower() in _CONTENT_ON,
+        is_service_named=bool(given.get("OTEL_SERVICE_NAME")) or named_by_resource,
+    )
 
 
 def default_home() -> Path:

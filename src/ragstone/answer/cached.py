@@ -57,6 +57,8 @@ class CachingAnswers:
             NotFound: a named collection does not exist.
         """
         if not (request.search.use_cache and self._cache.is_on("answer")):
+            reason = "switched off" if request.search.use_cache else "asked"
+            timer.trail.decide("answer", "off", reason)
             events = self._pipeline.run(request, deadline, timer)
         else:
             with timer.stage("cache"):
@@ -68,6 +70,7 @@ class CachingAnswers:
                     replace(request, search=standing.request), standing, key, deadline, timer
                 )
             else:
+                timer.trail.decide("answer", "hit")
                 events = _replayed(found, timer)
         async with aclosing(events):
             async for event in events:
@@ -92,7 +95,7 @@ class CachingAnswers:
         if standing.corpus_version == answer.corpus_version:
             key = rendered_key(self._key(request, standing), form)
             ids = standing.collection_ids
-            kept = Rendering(response, len(answer.hits))
+            kept = Rendering(response, len(answer.hits), answer.answer_id)
             self._cache.put(RENDERED, key, kept, collections=ids)
 
     def _key(self, request: AnswerRequest, standing: Standing) -> str:
@@ -113,6 +116,7 @@ class CachingAnswers:
         is_begun = False
         while True:
             async with self._flights.join(key, work, deadline) as (flight, is_shared):
+                timer.trail.decide("answer", "shared" if is_shared else "miss")
                 try:
                     # Who began the work waits for what it says at its deadline.
                     items = flight.items(deadline if is_shared else Deadline.never())
@@ -140,6 +144,7 @@ class CachingAnswers:
                 is_free = await self._cache.claims.wait(key, deadline)
             found = await self._cache.get(ANSWER, key)
             if found is not None:
+                timer.trail.decide("answer", "hit", "made by another process meanwhile")
                 async for event in _replayed(found, timer):
                     yield event
                 return

@@ -24,6 +24,7 @@ from ragstone.models.card import BUNDLED_FOLDER
 from ragstone.models.embedding_cache import CachingEmbedder
 from ragstone.models.hardware import usable_cores
 from ragstone.models.local import LocalModelOptions, open_local_embedder
+from ragstone.models.observed import ObservedGenerator
 from ragstone.models.unavailable import UnavailableEmbedder
 from ragstone.settings import Settings
 from ragstone.store.database import Database, open_database
@@ -150,7 +151,7 @@ def _open_generator(stack: AsyncExitStack, settings: Settings, given: Generator 
     configured = settings.generator
     if given is not None:
         stack.push_async_callback(given.aclose)
-        return given
+        return ObservedGenerator(given)
     if configured.base_url is None:
         return None
     if not configured.model:
@@ -169,4 +170,4 @@ def _open_generator(stack: AsyncExitStack, settings: Settings, given: Generator 
         )
     )
     stack.push_async_callback(generator.aclose)
-    return generator
+    return ObservedGenerator(generator)

@@ -44,6 +44,7 @@ from ragstone.store.blobs import Blobs
 from ragstone.store.database import Database
 from ragstone.store.incoming import Incoming
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.spans import OFF, Tracing
 from ragstone.types import DEFAULT_COLLECTION, DEFAULT_TENANT
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Engine:
     embedder: Embedder
     follower: IndexFollower
     database: Database
+    tracing: Tracing
 
 
 @asynccontextmanager
@@ -82,10 +84,12 @@ async def open_engine(
     embedder: Embedder | None = None,
     generator: Generator | None = None,
     tier: Tier | None = None,
+    tracing: Tracing = OFF,
 ) -> AsyncIterator[Engine]:
     """Open the home, migrate, catch the indexes up, load the model; close all of it at the end.
 
-    `embedder`, `generator` and `tier` stand in for the configured ones, and are closed as those would be.
+    `embedder`, `generator` and `tier` stand in for the configured ones, and are closed as those would be;
+    `tracing` belongs to the door.
 
     Raises:
         HomeMismatch: the home is of another version or damaged.
@@ -103,7 +107,7 @@ async def open_engine(
         asking = open_asking(stack, base)
         documents = DocumentService(database, writer, ingest, metrics)
         checkpoints = Checkpoints(base.home.checkpoints, version("ragstone"))
-        parts = WorkerParts(database, documents, blobs, checkpoints, metrics)
+        parts = WorkerParts(database, documents, blobs, checkpoints, metrics, tracing)
         incoming, worker = open_worker(stack, settings, base.home, parts)
         jobs = JobService(parts, worker, JobQueue(parts, incoming, settings.ingest), follower)
         sources = build_sources(stack, settings, base.home, parts, JobIntake(documents, jobs, worker))
@@ -128,6 +132,7 @@ async def open_engine(
             embedder=base.embedder,
             follower=follower,
             database=database,
+            tracing=tracing,
         )
         await _begin(engine, base.slot, incoming)
         yield engine

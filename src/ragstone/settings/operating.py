@@ -17,6 +17,9 @@ class TelemetrySettings(Section):
         "auto", description="json for machines, console for people; auto looks whether stderr is a terminal."
     )
     metrics: bool = Field(True, description="Serve /metrics.")
+    environment: str = Field(
+        "production", pattern=r"^[\w.:-]{1,64}$", description="Where this runs, in logs, traces and Sentry."
+    )
 
 
 class LimitsSettings(Section):

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from ragstone.errors import HomeMismatch, InvalidRequest, Overloaded, StoreFailed
 from ragstone.settings import StoreSettings
+from ragstone.store.statements import watch_statements
 from ragstone.store.tables import collections, corpus, meta
 from ragstone.store.version_watch import CorpusState, VersionWatch
 from ragstone.types import CollectionId
@@ -173,6 +174,7 @@ def _engine(path: Path, settings: StoreSettings, *, is_writer: bool) -> AsyncEng
         )
     event.listen(engine.sync_engine, "connect", _set_pragmas)
     event.listen(engine.sync_engine, "handle_error", _keep_connection_when_cancelled)
+    watch_statements(engine.sync_engine)
     return engine
 
 

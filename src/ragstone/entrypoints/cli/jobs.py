@@ -16,6 +16,7 @@ from ragstone.entrypoints.cli.context import (
     all_pages,
     console,
     load_settings,
+    own_engine,
     print_json,
     run_async,
     with_backend,
@@ -141,13 +142,11 @@ def worker(
 
 
 async def _work(loaded: Loaded, places: int, *, is_until_empty: bool) -> None:
-    from ragstone.runtime import open_engine
-
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stopped.set)
-    async with open_engine(loaded) as engine:
+    async with own_engine(loaded) as engine:
         engine.worker.start(places)
         print(f"Ragstone works on {places} jobs at once; Ctrl-C stops it.", file=sys.stderr, flush=True)
         waiting: set[asyncio.Task[object]] = {asyncio.create_task(stopped.wait())}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ragstone.entrypoints.cli.context import HomeOption, load_settings, quiet_logs, run_async
+from ragstone.entrypoints.cli.context import HomeOption, load_settings, own_engine, quiet_logs, run_async
 
 
 def serve(
@@ -34,13 +34,12 @@ def mcp(context: typer.Context, home: HomeOption = None) -> None:
     Example, for an assistant's configuration: {"command": "ragstone", "args": ["mcp"]}
     """
     from ragstone.entrypoints.mcp.server import build_mcp_server
-    from ragstone.runtime import open_engine
 
     loaded = load_settings(context, home)
     quiet_logs(loaded)
 
     async def run() -> None:
-        async with open_engine(loaded) as engine:
+        async with own_engine(loaded) as engine:
             await build_mcp_server(engine).run_stdio_async()
 
     run_async(run())

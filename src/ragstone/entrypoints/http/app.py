@@ -52,6 +52,8 @@ def build_app(engine: Engine) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan(mcp.running),
+        # Its own spans would begin a second trace, and its logs hold bodies.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.engine = engine
     for module in (documents, chunks, jobs, sources, questions, queries, cache, warming, status):
@@ -63,7 +65,7 @@ def build_app(engine: Engine) -> ASGIApp:
     app.add_exception_handler(ClientGone, render_client_gone)
     app.add_exception_handler(Exception, render_unexpected)
     hosts, max_bytes = engine.settings.security.allowed_hosts, engine.settings.limits.request_max_bytes
-    return RequestMiddleware(RepeatedQuestions(app, engine), engine.metrics, hosts, max_bytes)
+    return RequestMiddleware(RepeatedQuestions(app, engine), engine.metrics, engine.tracing, hosts, max_bytes)
 
 
 def _lifespan(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from ragstone.telemetry.metrics import Metrics
+    from ragstone.telemetry.spans import Span, Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -51,8 +52,11 @@ class _Exchange:
 class RequestMiddleware:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, allowed_hosts: Iterable[str], max_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, tracing: Tracing, allowed_hosts: Iterable[str], max_bytes: int
+    ) -> None:
         self._app = app
+        self._tracing = tracing
         self._metrics = metrics
         self._hosts = LOOPBACK_NAMES | {host.lower() for host in allowed_hosts}
         self._max_bytes = max_bytes
@@ -69,10 +73,13 @@ class RequestMiddleware:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         sender = self._sender(exchange, send)
-        try:
-            await self._serve(exchange, headers, receive, sender)
-        finally:
-            self._record(exchange)
+        with self._tracing.door(scope["method"], "server", headers=headers) as begun:
+            try:
+                await self._serve(exchange, headers, receive, sender)
+            finally:
+                self._record(exchange)
+                if begun is not None:
+                    _describe(begun, exchange)
 
     async def _serve(
         self, exchange: _Exchange, headers: dict[str, str], receive: Receive, send: Send
@@ -156,6 +163,24 @@ class RequestMiddleware:
 def _request_id(headers: dict[str, str]) -> str:
     given = headers.get("x-request-id", "")
     return given if REQUEST_ID.match(given) else uuid4().hex
+
+
+def _describe(begun: Span, exchange: _Exchange) -> None:
+    """The span of a request in the words of OpenTelemetry's conventions for HTTP; no query string."""
+    scope, route = exchange.scope, exchange.route
+    begun.rename(f"{scope['method']} {route}")
+    begun.set(
+        {
+            "http.request.method": scope["method"],
+            "http.route": route,
+            "http.response.status_code": exchange.status,
+            "url.scheme": scope["scheme"],
+            "client.address": _client(scope),
+            "ragstone.request_id": exchange.request_id,
+        }
+    )
+    if exchange.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        begun.fail(str(exchange.status))
 
 
 def _client(scope: Scope) -> str:

@@ -31,6 +31,7 @@ from ragstone.errors import (
     Refused,
     SourceFailed,
 )
+from ragstone.telemetry.spans import present_trace_id
 
 log = structlog.get_logger(__name__)
 
@@ -86,6 +87,7 @@ def problem(
         "path": path,
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "request_id": request_id,
+        "trace_id": present_trace_id() or None,
         "retryable": retryable,
     }
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == HTTPStatus.TOO_MANY_REQUESTS else None

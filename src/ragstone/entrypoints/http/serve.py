@@ -13,7 +13,8 @@ from ragstone.config import Loaded
 from ragstone.entrypoints.http.app import build_app
 from ragstone.errors import InvalidSetting, Refused
 from ragstone.home import remove_server_card, write_server_card
-from ragstone.runtime import open_engine
+from ragstone.runtime import Engine, open_engine
+from ragstone.telemetry.tracing import open_tracing
 
 
 def check_address(host: str) -> None:
@@ -48,23 +49,29 @@ async def serve(loaded: Loaded, announce: Callable[[str], None]) -> None:
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     try:
-        async with open_engine(loaded) as engine:
-            config = uvicorn.Config(
-                build_app(engine),
-                log_config=None,
-                access_log=False,
-                lifespan="on",
-                timeout_graceful_shutdown=int(settings.shutdown_grace_s) or 1,
-                server_header=False,
-            )
-            server = _AnnouncingServer(config, lambda: announce(url))
-            write_server_card(engine.home, url)
-            try:
-                await server.serve(sockets=[listener])
-            finally:
-                remove_server_card(engine.home)
+        with open_tracing(loaded.settings.telemetry) as tracing:
+            async with open_engine(loaded, tracing=tracing) as engine:
+                await _serve(engine, listener, lambda: announce(url), url)
     finally:
         listener.close()
+
+
+async def _serve(engine: Engine, listener: socket.socket, ready: Callable[[], None], url: str) -> None:
+    grace_s = engine.settings.server.shutdown_grace_s
+    config = uvicorn.Config(
+        build_app(engine),
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=int(grace_s) or 1,
+        server_header=False,
+    )
+    server = _AnnouncingServer(config, ready)
+    write_server_card(engine.home, url)
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        remove_server_card(engine.home)
 
 
 class _AnnouncingServer(uvicorn.Server):

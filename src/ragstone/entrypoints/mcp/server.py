@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Annotated, Any, Literal, TypeAlias
+from uuid import uuid4
 
+import structlog
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
@@ -22,7 +24,11 @@ from ragstone.errors import RagstoneError
 from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine
 from ragstone.service.queries import PopularRequest
+from ragstone.telemetry.caller import present_caller, set_caller
+from ragstone.telemetry.spans import Tracing, failure_of
 from ragstone.types import AnswerRequest, DocumentId, JobId, SearchRequest, Span
+
+log = structlog.get_logger(__name__)
 
 INSTRUCTIONS = """Ragstone holds documents and finds passages in them.
 Call `search` before you state what a document says, and cite the title with the page or section of the hit.
@@ -223,7 +229,7 @@ def build_mcp_server(engine: Engine) -> MCPServer[None]:
         (tools.add_document, WRITES),
         (tools.delete_document, REMOVES),
     ):
-        server.add_tool(_translated(tool), annotations=hints)
+        server.add_tool(_translated(tool, engine.tracing), annotations=hints)
     return server
 
 
@@ -236,14 +242,24 @@ def http_app(server: MCPServer[None], path: str, allowed_hosts: Sequence[str]) -
     return server.streamable_http_app(streamable_http_path=path, transport_security=security)
 
 
-def _translated(tool: Callable[..., Awaitable[Structured]]) -> Callable[..., Awaitable[Structured]]:
-    """The tool with our errors as tool errors, which the assistant may read and correct."""
+def _translated(
+    tool: Callable[..., Awaitable[Structured]], tracing: Tracing
+) -> Callable[..., Awaitable[Structured]]:
+    """The tool as a request of its own, with our errors as tool errors, which the assistant may correct."""
 
     @functools.wraps(tool)
     async def translated(*args: object, **kwargs: object) -> Structured:
+        # Over HTTP, the request that the call came in has an id already.
+        set_caller(
+            replace(present_caller(), door="mcp", request_id=present_caller().request_id or uuid4().hex)
+        )
         try:
-            return await tool(*args, **kwargs)
+            with tracing.door(f"mcp {tool.__name__}"):
+                return await tool(*args, **kwargs)
         except RagstoneError as error:
             raise ToolError(f"{error.message} [{error.code}]") from error
+        except Exception as error:  # the door: nothing of the error's text leaves the process
+            log.exception("error", tool=tool.__name__, failure=failure_of(error))
+            raise ToolError("Ragstone failed on this call; its log has the details. [internal]") from None
 
     return translated

@@ -11,6 +11,7 @@ step lint "$bin/ruff" check .
 step types "$bin/mypy"
 step layers "$bin/lint-imports" --no-cache
 rm -f .coverage .coverage.*
-step tests "$bin/coverage" run -m pytest tests
+# Files stay whole: what a file sets up once is used by all of its tests.
+step tests "$bin/coverage" run -m pytest tests -n "${TEST_PROCESSES:-auto}" --maxprocesses 4 --dist loadfile
 "$bin/coverage" combine --quiet
 step "coverage (branches)" "$bin/coverage" report --fail-under=90 --format=total

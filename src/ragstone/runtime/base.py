@@ -24,11 +24,13 @@ from ragstone.models.card import BUNDLED_FOLDER
 from ragstone.models.embedding_cache import CachingEmbedder
 from ragstone.models.hardware import usable_cores
 from ragstone.models.local import LocalModelOptions, open_local_embedder
-from ragstone.models.observed import ObservedGenerator
+from ragstone.models.measured_generator import MeasuredGenerator
+from ragstone.models.traced_generator import TracedGenerator
 from ragstone.models.unavailable import UnavailableEmbedder
 from ragstone.settings import Settings
 from ragstone.store.database import Database, open_database
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.resources import ResourceReader
 
 if TYPE_CHECKING:
     from ragstone.cache.ports import Tier
@@ -70,12 +72,13 @@ async def open_base(
     # The model loads beside the rest: 0.3 s, most of it outside the interpreter.
     opening = asyncio.create_task(_open_embedder(settings, embedder))
     stack.push_async_callback(_close_opened, opening)
-    database = await open_database(home.database, settings.store)
+    metrics = Metrics(version("ragstone"))
+    metrics.watch_resources(ResourceReader(home.folder))
+    database = await open_database(home.database, settings.store, metrics)
     stack.push_async_callback(database.aclose)
     slot = await to_thread.run_sync(take_slot, home.index)
     follower = await _open_follower(stack, database, slot, settings)
-    generator = _open_generator(stack, settings, generator)
-    metrics = Metrics(version("ragstone"))
+    generator = _measured(_open_generator(stack, settings, generator), metrics)
     cache = _open_cache(stack, settings, home, metrics, tier)
     return Base(
         settings=settings,
@@ -83,7 +86,7 @@ async def open_base(
         slot=slot,
         database=database,
         follower=follower,
-        embedder=_remembering(await opening, cache, metrics),
+        embedder=_watched(await opening, cache, metrics),
         generator=generator,
         cache=cache,
         metrics=metrics,
@@ -124,13 +127,18 @@ def _open_cache(
     return cache
 
 
-def _remembering(embedder: Embedder, cache: Cache, metrics: Metrics) -> Embedder:
+def _watched(embedder: Embedder, cache: Cache, metrics: Metrics) -> Embedder:
     """The model of this machine behind its cache; another embedder as it is."""
+    metrics.watch_embedder(embedder.statistics)
     if not isinstance(embedder, LocalEmbedder):
         return embedder
     caching = CachingEmbedder(embedder, cache)
     metrics.watch_query_embeddings(caching.lookups)
     return caching
+
+
+def _measured(generator: Generator | None, metrics: Metrics) -> Generator | None:
+    return None if generator is None else MeasuredGenerator(TracedGenerator(generator), metrics)
 
 
 async def _open_follower(
@@ -151,7 +159,7 @@ def _open_generator(stack: AsyncExitStack, settings: Settings, given: Generator 
     configured = settings.generator
     if given is not None:
         stack.push_async_callback(given.aclose)
-        return ObservedGenerator(given)
+        return given
     if configured.base_url is None:
         return None
     if not configured.model:
@@ -170,4 +178,4 @@ def _open_generator(stack: AsyncExitStack, settings: Settings, given: Generator 
         )
     )
     stack.push_async_callback(generator.aclose)
-    return ObservedGenerator(generator)
+    return generator

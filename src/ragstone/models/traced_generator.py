@@ -78,7 +78,7 @@ class _Call:
         )
 
 
-class ObservedGenerator:
+class TracedGenerator:
     """Passes everything through; content becomes part of a span only where the conventions' switch is on."""
 
     def __init__(self, generator: Generator) -> None:

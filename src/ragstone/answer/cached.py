@@ -188,6 +188,7 @@ class CachingAnswers:
 
 async def _replayed(record: AnswerRecord, timer: StageTimer) -> AsyncGenerator[AnswerEvent, None]:
     answer_id = AnswerId(str(uuid7()))
+    timer.trail.repeats = record.answer_id
     number = 0
     for event in record.replay(answer_id):
         number += 1
@@ -198,6 +199,7 @@ async def _replayed(record: AnswerRecord, timer: StageTimer) -> AsyncGenerator[A
 def _own(event: AnswerEvent, answer_id: AnswerId, timer: StageTimer) -> AnswerEvent:
     """An event of shared work as this follower tells it."""
     if isinstance(event, Started):
+        timer.trail.repeats = event.answer_id
         return replace(event, answer_id=answer_id)
     if isinstance(event, Finished):
         answer = replace(event.answer, answer_id=answer_id, timings_ms=timer.timings_ms(), cache="shared")

@@ -23,6 +23,8 @@ class AnswerRecord(msgspec.Struct, array_like=True):
     hits: tuple[HitRecord, ...]
     usage: Usage | None
     corpus_version: int
+    answer_id: str | None = None
+    """Of the answer that was made; those that are given from here have ids of their own."""
 
     @classmethod
     def of(cls, events: Sequence[AnswerEvent]) -> AnswerRecord | None:
@@ -40,6 +42,7 @@ class AnswerRecord(msgspec.Struct, array_like=True):
             tuple(HitRecord.of(hit) for hit in finished.hits),
             finished.usage,
             finished.corpus_version,
+            finished.answer_id,
         )
 
     def replay(self, answer_id: AnswerId) -> Iterator[AnswerEvent]:

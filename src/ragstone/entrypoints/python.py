@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ragstone.service.caches import CachesReport
     from ragstone.service.queries import QueryStatistics
     from ragstone.service.sources import SourceStatus
+    from ragstone.service.traces import AnswerTrace
     from ragstone.store.query_reads import TrackedQuery
     from ragstone.store.sources import SourceRun
 
@@ -184,6 +185,14 @@ class AsyncRagstone:
         """The events of an answer; close the generator to stop the work."""
         request = search_request(self.engine.settings, question, collections=collections, top_k=top_k)
         return self.engine.answers.stream(AnswerRequest(request))
+
+    async def trace(self, answer_id: str) -> AnswerTrace:
+        """How an answer came about: legs, fusion, passages, caches, times, tokens, citations.
+
+        Raises:
+            AnswerNotFound: no trace of it is kept.
+        """
+        return await self.engine.traces.get(answer_id)
 
     async def create_collection(
         self,

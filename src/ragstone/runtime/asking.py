@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ragstone.analytics.answer_traces import AnswerTraces
 from ragstone.analytics.asked_metrics import AskedMetrics
 from ragstone.analytics.tracker import QueryTracker
 from ragstone.answer.cached import CachingAnswers
@@ -22,6 +23,7 @@ from ragstone.service.answers import AnswerService
 from ragstone.service.queries import QueryService, Repeater
 from ragstone.service.recording import Recorder
 from ragstone.service.search import SearchService
+from ragstone.service.traces import TraceService
 from ragstone.settings import Settings
 from ragstone.store.database import Database
 from ragstone.telemetry.metrics import Metrics
@@ -37,6 +39,7 @@ class Asking:
     search: SearchService
     answers: AnswerService
     queries: QueryService
+    traces: TraceService
     repeater: Repeater
     load: Load
 
@@ -53,7 +56,8 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
     evidence = Evidence(standings, cache, recipes.answer, semantic)
     answered = AnswerPipeline(database, found, embedder, base.generator, settings, evidence)
     load, tracker = Load(), _open_tracker(stack, database, settings, base.metrics)
-    recorder = Recorder(tracker, load, longest, sinks=[AskedMetrics(base.metrics)])
+    traces = _open_traces(stack, database, settings, base.metrics)
+    recorder = Recorder(tracker, load, longest, sinks=[AskedMetrics(base.metrics), traces])
     search = SearchService(found, settings.search, base.metrics, cache, recorder)
     caching = CachingAnswers(answered, standings, cache, recipes)
     answers = AnswerService(caching, settings.answer, base.metrics, cache, recorder)
@@ -61,10 +65,20 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
     return Asking(
         search=search,
         answers=answers,
-        queries=QueryService(database, tracker, settings),
+        queries=QueryService(database, tracker, settings, traces),
+        traces=TraceService(database, traces),
         repeater=Repeater(search, answers, answers_too=answers_too),
         load=load,
     )
+
+
+def _open_traces(
+    stack: AsyncExitStack, database: Database, settings: Settings, metrics: Metrics
+) -> AnswerTraces:
+    traces = AnswerTraces(database, settings.telemetry, metrics)
+    stack.push_async_callback(traces.aclose)
+    traces.start()
+    return traces
 
 
 def _open_tracker(

@@ -40,6 +40,7 @@ from ragstone.service.jobs import JobService
 from ragstone.service.queries import QueryService
 from ragstone.service.search import SearchService
 from ragstone.service.sources import SourceService
+from ragstone.service.traces import TraceService
 from ragstone.settings import Settings
 from ragstone.store.blobs import Blobs
 from ragstone.store.database import Database
@@ -69,6 +70,7 @@ class Engine:
     answers: AnswerService
     caches: CacheService
     queries: QueryService
+    traces: TraceService
     warmer: Warmer
     checker: Checker
     health: Health
@@ -127,6 +129,7 @@ async def open_engine(
             answers=asking.answers,
             caches=CacheService(base.cache, follower),
             queries=asking.queries,
+            traces=asking.traces,
             warmer=open_warmer(stack, warming, settings),
             checker=Checker(database, follower, writer, base.embedder, blobs),
             health=Health(database, follower, base.embedder, base.generator, base.cache),

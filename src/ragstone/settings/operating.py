@@ -17,6 +17,10 @@ class TelemetrySettings(Section):
         "auto", description="json for machines, console for people; auto looks whether stderr is a terminal."
     )
     metrics: bool = Field(True, description="Serve /metrics.")
+    answer_traces: int = Field(
+        10_000, ge=0, le=10_000_000, description="Traces of answers kept, the newest ones; 0 keeps none."
+    )
+    answer_trace_days: int = Field(7, ge=1, le=3650, description="Days that a trace of an answer is kept.")
     environment: str = Field(
         "production", pattern=r"^[\w.:-]{1,64}$", description="Where this runs, in logs, traces and Sentry."
     )

@@ -57,6 +57,7 @@ class Metrics:
         self.stage_seconds = self._histogram(families.STAGE_SECONDS)
         self.answers = self._counter(families.ANSWERS)
         self.citations = self._counter(families.CITATIONS)
+        self.answer_traces = self._counter(families.ANSWER_TRACES)
         self.degraded = self._counter(families.DEGRADED)
 
     def _declare_generation(self) -> None:

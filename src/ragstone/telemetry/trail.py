@@ -106,7 +106,12 @@ class Trail:
     failures: list[str] = field(default_factory=list)
     """Codes of what went wrong on the way and was made up for."""
     repeats: str | None = None
-    """The answer whose response was sent again."""
+    """The answer that this one gives again."""
+
+    @property
+    def is_rendered(self) -> bool:
+        """Whether a response was sent again as it was."""
+        return any(made.level == "rendered" for made in self.caches)
 
     def decide(self, level: CacheLevel, outcome: CacheOutcome, reason: str = "") -> None:
         """Note what a cache had."""

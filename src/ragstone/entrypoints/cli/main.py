@@ -21,6 +21,7 @@ from ragstone.entrypoints.cli import (
     questions,
     serve,
     sources,
+    traces,
 )
 from ragstone.entrypoints.cli.context import ConfigOption, Globals, HomeOption
 from ragstone.errors import InvalidRequest, NotFound, RagstoneError
@@ -49,6 +50,7 @@ app = typer.Typer(
 app.command(name="add")(add.add)
 app.command(name="search")(questions.search)
 app.command(name="ask")(questions.ask)
+app.command(name="trace")(traces.trace)
 app.add_typer(documents.app, name="docs")
 app.add_typer(chunks.app, name="chunks")
 app.add_typer(collections.app, name="collections")

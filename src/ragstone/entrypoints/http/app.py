@@ -21,6 +21,7 @@ from ragstone.entrypoints.http import (
     questions,
     sources,
     status,
+    traces,
     warming,
 )
 from ragstone.entrypoints.http.context import ClientGone, render_client_gone
@@ -56,7 +57,7 @@ def build_app(engine: Engine) -> ASGIApp:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.engine = engine
-    for module in (documents, chunks, jobs, sources, questions, queries, cache, warming, status):
+    for module in (documents, chunks, jobs, sources, questions, traces, queries, cache, warming, status):
         app.include_router(module.router)
     app.router.routes.append(Route(MCP_PATH, mcp, include_in_schema=False))
     app.add_exception_handler(RagstoneError, render_ragstone_error)

@@ -18,7 +18,7 @@ from pydantic import Field
 from starlette.types import ASGIApp
 
 from ragstone.deadline import Deadline
-from ragstone.entrypoints import wire, wire_queries, wire_work
+from ragstone.entrypoints import wire, wire_queries, wire_traces, wire_work
 from ragstone.entrypoints.requests import read_expansion, read_metadata, search_request
 from ragstone.errors import RagstoneError
 from ragstone.ingest.request import IngestRequest, inline_file
@@ -102,6 +102,12 @@ class Tools:
         answer = wire.answer(await self._engine.answers.ask(asked), explain=False, request_id="")
         # The citations carry what an assistant needs; the hits would cost it thousands of tokens.
         return {name: value for name, value in answer.items() if name not in ("hits", "request_id")}
+
+    async def get_answer_trace(
+        self, answer_id: Annotated[str, Field(description="The answer's id, as `ask` gave it.")]
+    ) -> Structured:
+        """Explain an answer: what each leg found, how it was ranked, what was read, cached and cited."""
+        return wire_traces.answer_trace(await self._engine.traces.get(answer_id))
 
     async def read_passage(
         self,
@@ -217,6 +223,7 @@ def build_mcp_server(engine: Engine) -> MCPServer[None]:
     for tool, hints in (
         (tools.search, READ_ONLY),
         (tools.ask, READ_ONLY),
+        (tools.get_answer_trace, READ_ONLY),
         (tools.read_passage, READ_ONLY),
         (tools.list_collections, READ_ONLY),
         (tools.collection_stats, READ_ONLY),

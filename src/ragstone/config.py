@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
+from urllib.parse import unquote
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from ragstone.errors import InvalidSetting
 from ragstone.settings import Settings
@@ -24,7 +25,7 @@ ENV_PREFIX = "RAGSTONE_"
 HOME_ENV = "RAGSTONE_HOME"
 # Read by the build or the tests, not settings of the product.
 RESERVED_ENV = frozenset({"RAGSTONE_HOME", "RAGSTONE_DATA", "RAGSTONE_MODEL_WHEEL", "RAGSTONE_PROFILE"})
-_SECRETS = ("api_key", "redis_url")
+_SECRETS = ("api_key", "redis_url", "sentry_dsn")
 """Endings of settings whose value is never shown."""
 
 _DEFAULTS = Settings()
@@ -115,6 +116,25 @@ def load(
         return Loaded(Settings.model_validate(merged), home, origins)
     except ValidationError as error:
         raise InvalidSetting(_explain(error, origins)) from error
+
+
+def secrets_of(settings: Settings) -> frozenset[str]:
+    """Every secret of the settings, and the passwords and keys inside those that are URLs."""
+    found: set[str] = set()
+    for section in settings.model_dump().values():
+        for value in section.values():
+            if isinstance(value, SecretStr):
+                found |= _parts(value.get_secret_value())
+    return frozenset(found - {""})
+
+
+def _parts(secret: str) -> set[str]:
+    if "://" not in secret:
+        return {secret}
+    # By hand: a password may be one that no parser of URLs takes.
+    login = secret.partition("://")[2].rpartition("@")[0]
+    _, _, password = login.partition(":")
+    return {secret, unquote(password), password} | ({login} if login and not password else set())
 
 
 def setting_names() -> list[str]:

@@ -29,6 +29,7 @@ from ragstone.ingest.verdict import Verdict, judge, spread
 from ragstone.store.database import now
 from ragstone.store.job_rows import ClaimedJob, JobAttempt, lost_jobs
 from ragstone.store.jobs import Choice, claim_job, fail_job, next_is_suspect, postpone_job, renew_lease
+from ragstone.telemetry.caller import bind_log_fields
 from ragstone.types import JobId, Written
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ class JobWorker:
 
     async def _attempt(self, claimed: ClaimedJob, checkpoint: FileCheckpoint) -> None:
         job_id = claimed.job.id
-        structlog.contextvars.bind_contextvars(job_id=job_id, attempt=claimed.lease.attempt)
+        bind_log_fields(job_id=job_id, attempt=claimed.lease.attempt)
         log.debug("job_begun")
         try:
             content = await to_thread.run_sync(self._parts.blobs.get, claimed.blob_sha256)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ragstone.analytics.answer_traces import AnswerTraces
+from ragstone.analytics.asked import AskedSink
+from ragstone.analytics.asked_log import AskedLog
 from ragstone.analytics.asked_metrics import AskedMetrics
 from ragstone.analytics.tracker import QueryTracker
 from ragstone.answer.cached import CachingAnswers
@@ -57,7 +59,8 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
     answered = AnswerPipeline(database, found, embedder, base.generator, settings, evidence)
     load, tracker = Load(), _open_tracker(stack, database, settings, base.metrics)
     traces = _open_traces(stack, database, settings, base.metrics)
-    recorder = Recorder(tracker, load, longest, sinks=[AskedMetrics(base.metrics), traces])
+    sinks: list[AskedSink] = [AskedMetrics(base.metrics), AskedLog(settings.telemetry), traces]
+    recorder = Recorder(tracker, load, longest, sinks=sinks)
     search = SearchService(found, settings.search, base.metrics, cache, recorder)
     caching = CachingAnswers(answered, standings, cache, recipes)
     answers = AnswerService(caching, settings.answer, base.metrics, cache, recorder)

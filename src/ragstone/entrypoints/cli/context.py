@@ -73,12 +73,9 @@ def _command_name(context: typer.Context) -> str:
 
 def quiet_logs(loaded: Loaded) -> None:
     """Logs of a one-off command: warnings and worse, readable."""
-    from ragstone.telemetry.logs import configure_logs
+    from ragstone.telemetry.logs import start_logs
 
-    level = (
-        "warning" if loaded.settings.telemetry.log_level == "info" else loaded.settings.telemetry.log_level
-    )
-    configure_logs(loaded.settings.telemetry.model_copy(update={"log_level": level}))
+    start_logs(loaded.settings, is_brief=True)
 
 
 def run_async(work: Coroutine[object, object, T]) -> T:

@@ -133,10 +133,10 @@ def worker(
 
     Example: ragstone worker --places 2
     """
-    from ragstone.telemetry.logs import configure_logs
+    from ragstone.telemetry.logs import start_logs
 
     loaded = load_settings(context, home)
-    configure_logs(loaded.settings.telemetry)
+    start_logs(loaded.settings)
     count = places or loaded.settings.ingest.workers or FALLBACK_PLACES
     run_async(_work(loaded, count, is_until_empty=is_until_empty))
 

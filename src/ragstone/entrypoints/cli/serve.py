@@ -21,10 +21,10 @@ def serve(
     Example: ragstone serve --port 8321
     """
     from ragstone.entrypoints.http.serve import serve as serve_http
-    from ragstone.telemetry.logs import configure_logs
+    from ragstone.telemetry.logs import start_logs
 
     loaded = load_settings(context, home, {"server.host": host, "server.port": port})
-    configure_logs(loaded.settings.telemetry)
+    start_logs(loaded.settings)
     run_async(serve_http(loaded, _announce))
 
 

@@ -65,8 +65,7 @@ def build_app(engine: Engine) -> ASGIApp:
     app.add_exception_handler(HTTPException, render_http_error)
     app.add_exception_handler(ClientGone, render_client_gone)
     app.add_exception_handler(Exception, render_unexpected)
-    hosts, max_bytes = engine.settings.security.allowed_hosts, engine.settings.limits.request_max_bytes
-    return RequestMiddleware(RepeatedQuestions(app, engine), engine.metrics, engine.tracing, hosts, max_bytes)
+    return RequestMiddleware(RepeatedQuestions(app, engine), engine.metrics, engine.tracing, engine.settings)
 
 
 def _lifespan(

@@ -28,6 +28,7 @@ DONE: Mapping[str, str] = MappingProxyType(
         "CHK-06": "Chunks are previewed without storing, counted, and capped with a clear error.",
         "CHK-07": "Joining the chunks loses no character outside declared overlap.",
         "CHK-08": "A hit comes with its neighbours or its section when asked for.",
+        "OBS-07": "Each process has percentiles of its operations and counts of errors, resettable, reported.",
         "OBS-05": "Sentry is told of errors, where it is configured: kinds and places, no words of anybody.",
         "OBS-04": "Events are JSON lines with time, place, environment and request, on stderr and in a file.",
         "OBS-03": "One trace from the door through every stage to model and database; content is off.",

@@ -12,6 +12,7 @@ import anyio
 
 from ragstone.config import load
 from ragstone.deadline import Deadline
+from ragstone.entrypoints.python_watching import Watching
 from ragstone.entrypoints.requests import read_chunking, read_metadata, search_request
 from ragstone.ingest.load import FoundFile, read, walk
 from ragstone.ingest.request import IngestRequest, inline_file
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from ragstone.service.caches import CachesReport
     from ragstone.service.queries import QueryStatistics
     from ragstone.service.sources import SourceStatus
-    from ragstone.service.traces import AnswerTrace
     from ragstone.store.query_reads import TrackedQuery
     from ragstone.store.sources import SourceRun
 
@@ -54,7 +54,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class AsyncRagstone:
+class AsyncRagstone(Watching):
     """Ragstone in this process, for asyncio. Use as `async with AsyncRagstone(home) as rag`.
 
     Any number of processes may open one home at once.
@@ -185,14 +185,6 @@ class AsyncRagstone:
         """The events of an answer; close the generator to stop the work."""
         request = search_request(self.engine.settings, question, collections=collections, top_k=top_k)
         return self.engine.answers.stream(AnswerRequest(request))
-
-    async def trace(self, answer_id: str) -> AnswerTrace:
-        """How an answer came about: legs, fusion, passages, caches, times, tokens, citations.
-
-        Raises:
-            AnswerNotFound: no trace of it is kept.
-        """
-        return await self.engine.traces.get(answer_id)
 
     async def create_collection(
         self,

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ragstone.service.traces import AnswerTrace
     from ragstone.store.query_reads import TrackedQuery
     from ragstone.store.sources import SourceRun
+    from ragstone.telemetry.percentiles import Percentiles
 
 
 P = ParamSpec("P")
@@ -126,6 +127,11 @@ class Ragstone:
     ) -> Answer:
         """See `AsyncRagstone.ask`."""
         return self._call(partial(self._inner.ask, collections=collections, top_k=top_k), question)
+
+    @property
+    def statistics(self) -> Percentiles:
+        """See `AsyncRagstone.statistics`; its methods do not wait."""
+        return self._inner.statistics
 
     def trace(self, answer_id: str) -> AnswerTrace:
         """See `AsyncRagstone.trace`."""

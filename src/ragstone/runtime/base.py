@@ -30,6 +30,7 @@ from ragstone.models.unavailable import UnavailableEmbedder
 from ragstone.settings import Settings
 from ragstone.store.database import Database, open_database
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.percentiles import Percentiles
 from ragstone.telemetry.resources import ResourceReader
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ async def open_base(
     # The model loads beside the rest: 0.3 s, most of it outside the interpreter.
     opening = asyncio.create_task(_open_embedder(settings, embedder))
     stack.push_async_callback(_close_opened, opening)
-    metrics = Metrics(version("ragstone"))
+    metrics = Metrics(version("ragstone"), Percentiles(is_on=settings.telemetry.percentiles))
     metrics.watch_resources(ResourceReader(home.folder))
     database = await open_database(home.database, settings.store, metrics)
     stack.push_async_callback(database.aclose)

@@ -29,7 +29,7 @@ from ragstone.operate.health import Health
 from ragstone.operate.warm import Warmer, WarmingParts
 from ragstone.runtime.asking import open_asking
 from ragstone.runtime.base import open_base
-from ragstone.runtime.working import build_sources, open_warmer, open_worker
+from ragstone.runtime.working import build_sources, open_report, open_warmer, open_worker
 from ragstone.service.answers import AnswerService
 from ragstone.service.caches import CacheService
 from ragstone.service.chunks import ChunkService
@@ -103,6 +103,7 @@ async def open_engine(
     async with AsyncExitStack() as stack:
         base = await open_base(stack, loaded, embedder, generator, tier)
         database, follower, metrics = base.database, base.follower, base.metrics
+        open_report(stack, metrics, settings)
         parser = build_parser(ParsingLimits.from_settings(settings.ingest))
         stack.push_async_callback(parser.aclose)
         blobs = Blobs(base.home.blobs)

@@ -18,9 +18,10 @@ from ragstone.service.intake import JobIntake
 from ragstone.service.sources import SourceParts, SourceService
 from ragstone.settings import Settings
 from ragstone.store.incoming import Incoming
+from ragstone.telemetry.performance import PerformanceReport
 
 if TYPE_CHECKING:
-    pass
+    from ragstone.telemetry.metrics import Metrics
 
 SHUTDOWN_GRACE_S = 5.0
 
@@ -34,6 +35,13 @@ def open_worker(
     worker = JobWorker(parts, settings.ingest)
     stack.push_async_callback(worker.aclose, SHUTDOWN_GRACE_S)
     return incoming, worker
+
+
+def open_report(stack: AsyncExitStack, metrics: Metrics, settings: Settings) -> None:
+    """What tells the log how long operations take."""
+    report = PerformanceReport(metrics.percentiles, settings.telemetry.report_every_s)
+    stack.push_async_callback(report.aclose)
+    report.start()
 
 
 def open_warmer(stack: AsyncExitStack, parts: WarmingParts, settings: Settings) -> Warmer:

@@ -25,6 +25,12 @@ class TelemetrySettings(Section):
     slow_request_ms: float = Field(
         1000.0, ge=0, description="Requests that take longer are logged with their stages; 0 logs none."
     )
+    percentiles: bool = Field(True, description="Keep the times of operations as percentiles in memory.")
+    report_every_s: float = Field(
+        0.0,
+        ge=0,
+        description="Seconds between two reports of those times in the log, such as 60; 0 does without.",
+    )
     sentry_dsn: SecretStr | None = Field(
         None, description="Where errors are reported to by Sentry's protocol (extra `sentry`)."
     )

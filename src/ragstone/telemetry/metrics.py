@@ -12,8 +12,11 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from ragstone.telemetry import collectors, families
 from ragstone.telemetry.collectors import CacheFigures, EmbedderFigures, RedisFigures, Watched
 from ragstone.telemetry.families import Family
+from ragstone.telemetry.percentiles import Percentiles
 from ragstone.telemetry.resources import Resources
 from ragstone.types import JobState
+
+SERVER_ERROR = 500
 
 
 class Metrics:
@@ -21,8 +24,9 @@ class Metrics:
 
     content_type = CONTENT_TYPE_PLAIN_0_0_4
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, percentiles: Percentiles | None = None) -> None:
         self.registry = CollectorRegistry()
+        self.percentiles = percentiles or Percentiles()
         application = families.APPLICATION
         self._info = Info(application.name, application.help, registry=self.registry)
         self._info.info({"version": version})
@@ -124,12 +128,16 @@ class Metrics:
     def observe_stage(self, operation: str, stage: str, seconds: float) -> None:
         """The sink of stage timers."""
         self._stage(operation, stage).observe(seconds)
+        self.percentiles.observe(operation, stage, seconds)
 
     def observe_http(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request of a route's template."""
         requests, durations = self._http(method, route, status)
         requests.inc()
         durations.observe(seconds)
+        self.percentiles.observe(method, route, seconds)
+        if status >= SERVER_ERROR:
+            self.percentiles.fail(method, route, str(status))
 
     def observe_bodies(self, received: int, sent: int) -> None:
         """Count the bytes of a request that was answered."""

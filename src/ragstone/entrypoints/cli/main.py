@@ -21,6 +21,7 @@ from ragstone.entrypoints.cli import (
     questions,
     serve,
     sources,
+    statistics,
     traces,
 )
 from ragstone.entrypoints.cli.context import ConfigOption, Globals, HomeOption
@@ -57,6 +58,7 @@ app.add_typer(collections.app, name="collections")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(sources.app, name="sources")
 app.add_typer(queries.app, name="queries")
+app.command(name="stats")(statistics.stats)
 app.add_typer(cache.app, name="cache")
 app.command(name="serve")(serve.serve)
 app.command(name="worker")(jobs.worker)

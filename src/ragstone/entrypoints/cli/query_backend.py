@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ragstone.entrypoints import wire_queries, wire_traces
+from ragstone.entrypoints import wire_queries, wire_statistics, wire_traces
 from ragstone.service.queries import PopularRequest
 
 if TYPE_CHECKING:
@@ -59,6 +59,10 @@ class QueryCalls(Protocol):
         """How an answer came about."""
         ...
 
+    async def operation_times(self, is_reset: bool) -> Wire:
+        """How long operations take; counted anew from here on when wanted."""
+        ...
+
 
 class LocalQueries:
     """In this process."""
@@ -95,6 +99,11 @@ class LocalQueries:
     async def trace(self, answer_id: str) -> Wire:
         """How an answer came about."""
         return wire_traces.answer_trace(await self._engine.traces.get(answer_id))
+
+    async def operation_times(self, is_reset: bool) -> Wire:
+        """Of this process, which has done nothing yet: a server's are asked for at the server."""
+        del is_reset
+        return wire_statistics.summary(self._engine.metrics.percentiles.summary())
 
 
 class RemoteQueries:
@@ -140,3 +149,7 @@ class RemoteQueries:
     async def trace(self, answer_id: str) -> Wire:
         """How an answer came about."""
         return await self._call("GET", f"/v1/answers/{answer_id}/trace")
+
+    async def operation_times(self, is_reset: bool) -> Wire:
+        """How long the server's operations take; counted anew from here on when wanted."""
+        return await self._call("DELETE" if is_reset else "GET", "/v1/metrics/summary")

@@ -309,3 +309,23 @@ TRACED: Final = {
         }
     ],
 }
+
+STATISTICS: Final = {
+    "uptime_s": 3600.1,
+    "since_s": 3600.1,
+    "operations": {
+        "ask": {
+            "count": 42,
+            "errors": 0,
+            "min": 0.2,
+            "mean": 11.8,
+            "max": 41.0,
+            "p50": 9.7,
+            "p95": 30.2,
+            "p99": 41.0,
+        }
+    },
+    "custom": {},
+    "errors": {},
+    "dropped": 0,
+}

@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from scripts.formats_page import formats_page  # noqa: E402 (the path is set above)
+from scripts.monitoring.files import monitoring_files  # noqa: E402 (the path is set above)
+from scripts.monitoring.rules import ALERTS  # noqa: E402 (the path is set above)
 from tests.requirements import DONE  # noqa: E402 (the path is set above)
 
 EXTRACTED = ROOT / "tests" / "fixtures" / "parsing" / "extracted.json"
@@ -29,16 +31,19 @@ def main(is_check: bool) -> int:
     pages = {
         "configuration.md": configuration(),
         "metrics.md": metrics(),
+        "alerts.md": alerts(),
         "errors.md": error_codes(),
         "status.md": status(),
         "formats.md": formats_page(json.loads(EXTRACTED.read_text("utf-8")), GENERATED),
     }
+    files = {f"docs/{name}": content for name, content in pages.items()}
+    files |= {f"deploy/{name}": content for name, content in monitoring_files().items()}
     stale = 0
-    for name, content in pages.items():
-        path = ROOT / "docs" / name
+    for name, content in files.items():
+        path = ROOT / name
         if is_check:
             if not path.exists() or path.read_text("utf-8") != content:
-                print(f"docs/{name} is out of date; run `make docs`.")
+                print(f"{name} is out of date; run `make docs`.")
                 stale = 1
         else:
             path.write_text(content, "utf-8")
@@ -94,6 +99,21 @@ def metrics() -> str:
             lines += ["|---|---|---|---|"]
         labels = ", ".join(f"`{label}`" for label in family.labels)
         lines.append(f"| `{family.name}` | {family.kind} | {labels} | {family.help} |")
+    return "\n".join(lines) + "\n"
+
+
+def alerts() -> str:
+    """Every alert with what it means and what to do."""
+    lines = [
+        "# Alerts",
+        "",
+        GENERATED,
+        "`deploy/prometheus/alerts.yml` has the rules. The tests play two examples of each with `promtool`:",
+        "one on which it must fire, and one on which it must not.",
+    ]
+    for alert in ALERTS:
+        lines += ["", f"## {alert.name}", "", f"{alert.summary} ({alert.severity}, after {alert.for_})", ""]
+        lines += [alert.action, "", "```promql", alert.expr, "```"]
     return "\n".join(lines) + "\n"
 
 

@@ -28,11 +28,12 @@ case $what in
     missing=()
     command -v tesseract >/dev/null || missing+=(tesseract-ocr)
     command -v redis-server >/dev/null || missing+=(redis-server)
+    command -v promtool >/dev/null || missing+=(prometheus)
     if [ ${#missing[@]} -gt 0 ]; then
       if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "Installing ${missing[*]} ..."
         # The tests start servers of their own; the system's is not wanted, and its start may be forbidden.
-        apt-get update -qq >/dev/null && RUNLEVEL=1 apt-get install -y -qq "${missing[@]}" >/dev/null || fail "${missing[*]} could not be installed with apt-get"
+        apt-get update -qq >/dev/null && RUNLEVEL=1 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || fail "${missing[*]} could not be installed with apt-get"
       else
         fail "missing: ${missing[*]}; install them (Debian: sudo apt-get install ${missing[*]}) and run this again"
       fi

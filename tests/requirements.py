@@ -11,7 +11,13 @@ Test = TypeVar("Test", bound=Callable[..., object])
 DONE: Mapping[str, str] = MappingProxyType(
     {
         "CAC-01": "A repeated query's embedding comes from memory, by model revision and text, for 24 hours.",
+        "OBS-02": "Every declared metric (50+ families) is moved through a door; switch, own port.",
+        "OBS-06": "Dashboards and alerts come from the registry; promtool and a real Prometheus read them.",
         "ANA-05": "Popular questions, completions within 5 ms at a million, and similar ones, per tenant.",
+        "CAC-02": "A repeated search is found until its collection changes.",
+        "CAC-09": "What lies behind memory is packed where that pays; the ratio is told.",
+        "CAC-11": "Popular results live longer; the least recently used go first.",
+        "CAC-15": "Every cache tells hits, sizes and savings, and is cleared by glob or collection.",
         "CAC-13": "Questions are counted in all and by day, bounded, over processes; erased without trace.",
         "CAC-14": "The top questions are asked again by hand, at start, on schedule and after a change.",
         "CAC-10": "Behind the process lies Redis or a file; without it requests are slower, never wrong.",
@@ -28,7 +34,7 @@ DONE: Mapping[str, str] = MappingProxyType(
         "CHK-06": "Chunks are previewed without storing, counted, and capped with a clear error.",
         "CHK-07": "Joining the chunks loses no character outside declared overlap.",
         "CHK-08": "A hit comes with its neighbours or its section when asked for.",
-        "OBS-07": "Each process has percentiles of its operations and counts of errors, resettable, reported.",
+        "OBS-07": "Each process has percentiles of its operations, and counts of errors; reset and reported.",
         "OBS-05": "Sentry is told of errors, where it is configured: kinds and places, no words of anybody.",
         "OBS-04": "Events are JSON lines with time, place, environment and request, on stderr and in a file.",
         "OBS-03": "One trace from the door through every stage to model and database; content is off.",

@@ -202,6 +202,7 @@ def test_a_document_with_a_large_number_is_found(client: httpx2.Client, collecti
         assert search(client, collection, filters=large)["degraded"] == []
 
 
+@verifies("CAC-15")
 def test_every_door_shows_and_clears_the_same_caches(
     generating: tuple[Server, GeneratorDouble], generating_home: Path, collection: str, tmp_path: Path
 ) -> None:
@@ -231,6 +232,7 @@ def test_every_door_shows_and_clears_the_same_caches(
     assert anyio.run(by_library, tmp_path / "own") == ["miss", "hit", "miss"]
 
 
+@verifies("CAC-15")
 def test_clearing_a_cache_clears_the_responses_made_of_it(client: httpx2.Client, collection: str) -> None:
     """What was kept as it was sent goes with what it says."""
     add(client, collection, "The heron waits by the pond.")

@@ -14,13 +14,13 @@ T = TypeVar("T")
 PAUSE_S = 0.05
 
 
-def wait_until(look: Callable[[], T | None], limit_s: float) -> T:
-    """What `look` returns as soon as it is not None."""
+def wait_until(look: Callable[[], T | None], limit_s: float, pause_s: float = PAUSE_S) -> T:
+    """What `look` returns as soon as it is not None; asked again after a pause."""
     give_up_at = time.monotonic() + limit_s
     while time.monotonic() < give_up_at:
         if (found := look()) is not None:
             return found
-        threading.Event().wait(PAUSE_S)
+        threading.Event().wait(pause_s)
     raise TimeoutError(f"nothing happened within {limit_s:g} s")
 
 

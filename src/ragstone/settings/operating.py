@@ -35,6 +35,12 @@ class TelemetrySettings(Section):
         None, description="Where errors are reported to by Sentry's protocol (extra `sentry`)."
     )
     metrics: bool = Field(True, description="Serve /metrics.")
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="A port that serves /metrics and nothing else, of workers too; 0 does without.",
+    )
     answer_traces: int = Field(
         10_000, ge=0, le=10_000_000, description="Traces of answers kept, the newest ones; 0 keeps none."
     )

@@ -127,26 +127,31 @@ def worker(
     is_until_empty: Annotated[
         bool, typer.Option("--until-empty", help="End when no job waits or runs any more.")
     ] = False,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Port for /metrics of this worker; telemetry.metrics_port.")
+    ] = None,
     home: HomeOption = None,
 ) -> None:
     """Work on the jobs of this home until Ctrl-C, beside the server and other workers.
 
-    Example: ragstone worker --places 2
+    Example: ragstone worker --places 2 --metrics-port 9321
     """
     from ragstone.telemetry.logs import start_logs
 
-    loaded = load_settings(context, home)
+    loaded = load_settings(context, home, {"telemetry.metrics_port": metrics_port})
     start_logs(loaded.settings)
     count = places or loaded.settings.ingest.workers or FALLBACK_PLACES
     run_async(_work(loaded, count, is_until_empty=is_until_empty))
 
 
 async def _work(loaded: Loaded, places: int, *, is_until_empty: bool) -> None:
+    from ragstone.entrypoints.http.exporter import exporting
+
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stopped.set)
-    async with own_engine(loaded) as engine:
+    async with own_engine(loaded) as engine, exporting(engine):
         engine.worker.start(places)
         print(f"Ragstone works on {places} jobs at once; Ctrl-C stops it.", file=sys.stderr, flush=True)
         waiting: set[asyncio.Task[object]] = {asyncio.create_task(stopped.wait())}

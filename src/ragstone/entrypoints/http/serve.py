@@ -11,7 +11,9 @@ import uvicorn
 
 from ragstone.config import Loaded
 from ragstone.entrypoints.http.app import build_app
-from ragstone.errors import InvalidSetting, Refused
+from ragstone.entrypoints.http.exporter import exporting
+from ragstone.entrypoints.http.listen import listen_on
+from ragstone.errors import Refused
 from ragstone.home import remove_server_card, write_server_card
 from ragstone.runtime import Engine, open_engine
 from ragstone.telemetry.tracing import open_tracing
@@ -45,7 +47,7 @@ async def serve(loaded: Loaded, announce: Callable[[str], None]) -> None:
     """
     settings = loaded.settings.server
     check_address(settings.host)
-    listener = _listen(settings.host, settings.port)
+    listener = listen_on(settings.host, settings.port, "--port, server.port")
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     try:
@@ -69,7 +71,8 @@ async def _serve(engine: Engine, listener: socket.socket, ready: Callable[[], No
     server = _AnnouncingServer(config, ready)
     write_server_card(engine.home, url)
     try:
-        await server.serve(sockets=[listener])
+        async with exporting(engine):
+            await server.serve(sockets=[listener])
     finally:
         remove_server_card(engine.home)
 
@@ -91,19 +94,3 @@ class _AnnouncingServer(uvicorn.Server):
         """Begin to end. Uvicorn would raise the signal again at its end, before the engine is closed."""
         super().handle_exit(sig, frame)
         self._captured_signals.clear()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise InvalidSetting(
-            f"The server cannot listen on {host}:{port}: {error.strerror}. "
-            "Stop what listens there, or choose another --port (0 takes a free one)."
-        ) from error
-    listener.listen(2048)
-    return listener

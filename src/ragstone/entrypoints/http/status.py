@@ -11,6 +11,7 @@ from starlette.responses import Response
 from ragstone.entrypoints import wire, wire_statistics, wire_work
 from ragstone.entrypoints.http.context import EngineOf, respond
 from ragstone.entrypoints.http.examples import STATISTICS, documented
+from ragstone.entrypoints.http.exporter import exposition
 from ragstone.errors import NotFound
 from ragstone.runtime import Engine
 from ragstone.telemetry.percentiles import Percentiles
@@ -51,11 +52,7 @@ async def live() -> Response:
 @router.get("/metrics", summary="Prometheus metrics")
 async def metrics(engine: EngineOf) -> Response:
     """Every metric in the Prometheus text format."""
-    if not engine.settings.telemetry.metrics:
-        raise NotFound("Metrics are switched off; set telemetry.metrics = true.")
-    await engine.jobs.measure()
-    await engine.gauges.refresh()
-    return Response(engine.metrics.exposition(), media_type=engine.metrics.content_type)
+    return await exposition(engine)
 
 
 @router.get("/v1/metrics/summary", summary="Times of operations", responses=documented({200: STATISTICS}))

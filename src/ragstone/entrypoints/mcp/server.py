@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -25,6 +26,7 @@ from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine
 from ragstone.service.queries import PopularRequest
 from ragstone.telemetry.caller import present_caller, set_caller
+from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.spans import Tracing, failure_of
 from ragstone.types import AnswerRequest, DocumentId, JobId, SearchRequest, Span
 
@@ -236,7 +238,7 @@ def build_mcp_server(engine: Engine) -> MCPServer[None]:
         (tools.add_document, WRITES),
         (tools.delete_document, REMOVES),
     ):
-        server.add_tool(_translated(tool, engine.tracing), annotations=hints)
+        server.add_tool(_measured(_translated(tool, engine.tracing), engine.metrics), annotations=hints)
     return server
 
 
@@ -270,3 +272,23 @@ def _translated(
             raise ToolError("Ragstone failed on this call; its log has the details. [internal]") from None
 
     return translated
+
+
+def _measured(
+    tool: Callable[..., Awaitable[Structured]], metrics: Metrics
+) -> Callable[..., Awaitable[Structured]]:
+    """The tool, its calls counted and timed."""
+    name = tool.__name__
+
+    @functools.wraps(tool)
+    async def measured(*args: object, **kwargs: object) -> Structured:
+        began, outcome = time.perf_counter(), "failed"
+        try:
+            result = await tool(*args, **kwargs)
+            outcome = "ok"
+            return result
+        finally:
+            metrics.mcp_calls.labels(name, outcome).inc()
+            metrics.mcp_seconds.labels(name).observe(time.perf_counter() - began)
+
+    return measured

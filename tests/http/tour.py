@@ -1,0 +1,160 @@
+"""A tour of the whole product through its doors, while the metrics of its server are watched."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+from prometheus_client.parser import text_string_to_metric_families
+
+from ragstone import Ragstone
+from tests.mcp.conftest import call, over_http
+from tests.support.generator import running_generator
+from tests.support.process import Server, running_server
+from tests.support.redis import RedisServer, running_redis
+from tests.support.waiting import wait_until
+
+LIMIT_S = 60.0
+LOOK_S = 0.02
+TEXT = "The heron waits by the river. The fox waits for the heron. " * 30
+
+
+Series = tuple[str, tuple[tuple[str, str], ...]]
+"""A name with its labels."""
+
+
+@dataclass
+class Seen:
+    """Every series with the values that it had: the least and the most of all scrapes."""
+
+    least: dict[Series, float] = field(default_factory=dict)
+    most: dict[Series, float] = field(default_factory=dict)
+    families: dict[str, set[Series]] = field(default_factory=lambda: defaultdict(set))
+
+    def take(self, exposition: str) -> None:
+        """Note one scrape."""
+        for family in text_string_to_metric_families(exposition):
+            for sample in family.samples:
+                if sample.name.endswith("_created"):
+                    continue
+                name = (sample.name, tuple(sorted(sample.labels.items())))
+                self.families[family.name.removesuffix("_info")].add(name)
+                self.least[name] = min(self.least.get(name, sample.value), sample.value)
+                self.most[name] = max(self.most.get(name, sample.value), sample.value)
+
+    def has_moved(self, family: str) -> bool:
+        """Whether any series of the family was anything but 0."""
+        return any(self.most[name] or self.least[name] for name in self.families.get(family, ()))
+
+
+@dataclass
+class Tour:
+    """A server with everything that it can work with."""
+
+    server: Server
+    home: Path
+    root: Path
+    redis: RedisServer
+    seen: Seen = field(default_factory=Seen)
+
+    @property
+    def client(self) -> httpx2.Client:
+        """Of the server."""
+        return self.server.client
+
+    def go(self) -> None:
+        """Use everything once."""
+        with self._watching():
+            self._take_in()
+            self._ask()
+            asyncio.run(self._as_an_assistant())
+            self._sync()
+            self._warm()
+            self._break_things()
+            self._write_elsewhere()
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        is_over = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(is_over,))
+        watcher.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            watcher.join()
+
+    def _watch(self, is_over: threading.Event) -> None:
+        with httpx2.Client(base_url=self.server.url, timeout=LIMIT_S, trust_env=False) as client:
+            while not is_over.wait(LOOK_S):
+                self.seen.take(client.get("/metrics").text)
+
+    def _take_in(self) -> None:
+        self._post("/v1/documents", {"text": TEXT, "source": "river", "collection": "tour"}, 201)
+        files = [("file", (f"{at}.md", f"# {at}\n\n{TEXT}".encode(), "text/markdown")) for at in range(12)]
+        form = {"collection": "tour", "wait_s": "60"}
+        self.client.post("/v1/documents", files=files, data=form).raise_for_status()
+
+    def _ask(self) -> None:
+        for _ in range(3):
+            self._post("/v1/search", {"query": "Who waits by the river?", "collections": ["tour"]})
+            self._post("/v1/ask", {"question": "Who waits for the heron?", "collections": ["tour"]})
+        self._post("/v1/search", {"query": "Anything at all?"})  # the default collection is empty
+        self._post("/v1/search", {"query": "Who?", "collections": ["nowhere"]}, 404)
+
+    async def _as_an_assistant(self) -> None:
+        async with over_http(self.server)() as client:
+            await call(client, "search", query="Who waits?", collections=["tour"])
+
+    def _sync(self) -> None:
+        (self.root / "note.md").write_text("The otter sleeps.")
+        catalogue = f'[notes]\nkind = "folder"\npath = "{self.root}"\ncollection = "tour"\n'
+        (self.home / "sources.toml").write_text(catalogue)
+        self._post("/v1/sources/notes/sync", {"wait_s": 60})
+
+    def _warm(self) -> None:
+        wait_until(lambda: self.client.get("/v1/queries/popular").json()["queries"] or None, LIMIT_S)
+        self._post("/v1/cache/warm", {"wait": True})
+
+    def _break_things(self) -> None:
+        self.redis.kill()
+        self._post("/v1/search", {"query": "Is Redis needed?", "collections": ["tour"]})
+        with sqlite3.connect(self.home / "ragstone.db", isolation_level=None) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            self._post("/v1/documents", {"text": "Locked out."}, 503)
+            other.execute("ROLLBACK")
+
+    def _write_elsewhere(self) -> None:
+        with Ragstone(self.home) as elsewhere:
+            elsewhere.add_text("The badger digs.", collection="elsewhere")
+            self.seen.take(self.client.get("/metrics").text)
+
+    def _post(self, path: str, body: dict[str, object], status: int | None = None) -> None:
+        response = self.client.post(path, json=body)
+        assert response.status_code == status if status else response.is_success, response.text
+
+
+@contextmanager
+def touring(folder: Path) -> Iterator[Tour]:
+    """A server with a generator, Redis and a folder to sync, after the tour."""
+    home, root = folder / "home", folder / "root"
+    root.mkdir(parents=True)
+    with running_generator() as generator, running_redis(folder / "redis") as redis:
+        settings = {
+            "RAGSTONE_GENERATOR__BASE_URL": generator.base_url,
+            "RAGSTONE_GENERATOR__MODEL": "good",
+            "RAGSTONE_CACHE__REDIS_URL": redis.url,
+            "RAGSTONE_INGEST__ALLOWED_ROOTS": str(root),
+            "RAGSTONE_STORE__BUSY_TIMEOUT_S": "0.2",
+        }
+        with running_server(home, settings) as server:
+            tour = Tour(server, home, root, redis)
+            tour.go()
+            yield tour

@@ -26,6 +26,7 @@ from statistics import median
 
 from rich.table import Table
 
+from ragstone.analytics.answer_traces import AnswerTraces
 from ragstone.analytics.asked import present_ms
 from ragstone.analytics.asking import Asking
 from ragstone.analytics.tracker import FLUSH_AT, QueryTracker
@@ -187,13 +188,15 @@ async def measure(path: Path, count: int) -> dict[str, object]:
     settings = Settings()
     async with opened(path) as database:
         stored = await filled(database, settings, count)
-        service = QueryService(database, tracker_on(database, settings), settings)
+        service = QueryService(
+            database, tracker_on(database, settings), settings, traces_on(database, settings)
+        )
         known = random.Random(8).sample(list(questions(count)), min(TIMED, count))
         figures = await reads(service, known)
         figures["record_us"] = record_us(tracker_on(database, settings), known)
     with tempfile.TemporaryDirectory() as folder:
         async with opened(Path(shutil.copy(path, folder))) as copy:
-            service = QueryService(copy, tracker_on(copy, settings), settings)
+            service = QueryService(copy, tracker_on(copy, settings), settings, traces_on(copy, settings))
             erased = await erasing(copy, service, known[0])
     return {"questions": count, "stored": stored, "reads": figures, "erased": erased}
 
@@ -219,6 +222,11 @@ async def filled(database: Database, settings: Settings, count: int) -> object:
     figures["database_mb"] = round(database.path.stat().st_size / 2**20, 1)
     kept.write_text(json.dumps(figures), "utf-8")
     return figures
+
+
+def traces_on(database: Database, settings: Settings) -> AnswerTraces:
+    """Traces, which nothing is recorded in."""
+    return AnswerTraces(database, settings.telemetry, Metrics("0"))
 
 
 def tracker_on(database: Database, settings: Settings) -> QueryTracker:

@@ -13,8 +13,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, cast
+from urllib.parse import unquote
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from ragstone.errors import InvalidSetting
 from ragstone.settings import Settings
@@ -24,10 +26,13 @@ ENV_PREFIX = "RAGSTONE_"
 HOME_ENV = "RAGSTONE_HOME"
 # Read by the build or the tests, not settings of the product.
 RESERVED_ENV = frozenset({"RAGSTONE_HOME", "RAGSTONE_DATA", "RAGSTONE_MODEL_WHEEL", "RAGSTONE_PROFILE"})
-_SECRETS = ("api_key", "redis_url", "generator.fallbacks")
+_SECRETS = ("api_key", "redis_url", "sentry_dsn", "generator.fallbacks")
 """Endings of settings whose value is never shown."""
 
 _DEFAULTS = Settings()
+_OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_CONTENT_ENV = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+_CONTENT_ON = ("true", "1", "span_only", "span_and_event")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,40 @@ class Loaded:
     settings: Settings
     home: Path
     origins: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TracesEnvironment:
+    """What OpenTelemetry's own variables say; endpoint, headers, sampler and limits its SDK reads itself."""
+
+    exporter: Literal["none", "otlp", "console"]
+    captures_content: bool
+    is_service_named: bool
+    """Whether the service has another name than ours."""
+
+
+def traces_environment(environ: Mapping[str, str] | None = None) -> TracesEnvironment:
+    """Whether traces are exported, and whether with what users ask and documents say: neither by default.
+
+    `OTEL_TRACES_EXPORTER` names the exporter; an OTLP endpoint alone turns that one on.
+
+    Raises:
+        InvalidSetting: an exporter that there is none of.
+    """
+    given = os.environ if environ is None else environ
+    named = given.get("OTEL_TRACES_EXPORTER", "").strip().lower()
+    exporter = named or ("otlp" if any(given.get(name) for name in _OTLP_ENDPOINTS) else "none")
+    if exporter not in ("none", "otlp", "console"):
+        raise InvalidSetting(
+            f"OTEL_TRACES_EXPORTER is {named!r}; Ragstone exports by 'otlp' (over HTTP) or to the 'console'."
+        )
+    is_disabled = given.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    named_by_resource = "service.name=" in given.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    return TracesEnvironment(
+        exporter="none" if is_disabled else cast("Literal['none', 'otlp', 'console']", exporter),
+        captures_content=given.get(_CONTENT_ENV, "").strip().lower() in _CONTENT_ON,
+        is_service_named=bool(given.get("OTEL_SERVICE_NAME")) or named_by_resource,
+    )
 
 
 def default_home() -> Path:
@@ -78,6 +117,25 @@ def load(
         return Loaded(Settings.model_validate(merged), home, origins)
     except ValidationError as error:
         raise InvalidSetting(_explain(error, origins)) from error
+
+
+def secrets_of(settings: Settings) -> frozenset[str]:
+    """Every secret of the settings, and the passwords and keys inside those that are URLs."""
+    found: set[str] = set()
+    for section in settings.model_dump().values():
+        for value in section.values():
+            if isinstance(value, SecretStr):
+                found |= _parts(value.get_secret_value())
+    return frozenset(found - {""})
+
+
+def _parts(secret: str) -> set[str]:
+    if "://" not in secret:
+        return {secret}
+    # By hand: a password may be one that no parser of URLs takes.
+    login = secret.partition("://")[2].rpartition("@")[0]
+    _, _, password = login.partition(":")
+    return {secret, unquote(password), password} | ({login} if login and not password else set())
 
 
 def setting_names() -> list[str]:

@@ -121,6 +121,19 @@ class ChunkNotFound(NotFound):
         super().__init__(f"No live chunk has the id {chunk_id!r}.", chunk_id=chunk_id)
 
 
+class AnswerNotFound(NotFound):
+    """No trace of such an answer is kept."""
+
+    code = "answer_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"No trace of an answer {name!r} is kept: it was never given, was erased, or is older or further "
+            "back than telemetry.answer_trace_days and telemetry.answer_traces keep.",
+            answer_id=name,
+        )
+
+
 class JobNotFound(NotFound):
     """No job has this id."""
 

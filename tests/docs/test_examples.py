@@ -60,11 +60,12 @@ def test_every_route_is_listed() -> None:
         questions,
         sources,
         status,
+        traces,
         warming,
     )
 
     page = (ROOT / "docs/http.md").read_text("utf-8")
-    modules = (chunks, documents, jobs, queries, questions, sources, status, warming)
+    modules = (chunks, documents, jobs, queries, questions, sources, status, traces, warming)
     routes = [route for module in modules for route in module.router.routes]
     paths = {str(getattr(route, "path", "")) for route in routes}
 
@@ -79,4 +80,5 @@ def _spelt(page: str) -> str:
         page.replace("{id}`, `GET .../text`", "{id}` `/v1/documents/{id}/text`")
         .replace("/v1/chunks/{id}", "/v1/chunks/{chunk_id}")
         .replace("/v1/jobs/{id}", "/v1/jobs/{job_id}")
+        .replace("/v1/answers/{id}", "/v1/answers/{answer_id}")
     )

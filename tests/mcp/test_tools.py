@@ -17,6 +17,7 @@ pytestmark = pytest.mark.anyio
 TOOLS = {
     "search",
     "ask",
+    "get_answer_trace",
     "read_passage",
     "list_collections",
     "collection_stats",

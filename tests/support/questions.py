@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ragstone.analytics.answer_traces import AnswerTraces
 from ragstone.analytics.asked import present_ms
 from ragstone.analytics.asking import Asking
 from ragstone.analytics.tracker import QueryTracker
@@ -56,7 +57,9 @@ def tracked_on(database: Database, **changed: int) -> Tracked:
     metrics = Metrics("0")
     found: list[Tracked] = []
     tracker = QueryTracker(database, settings.cache, metrics, lambda: found[0].present_ms())
-    found.append(Tracked(database, tracker, QueryService(database, tracker, settings), metrics))
+    traces = AnswerTraces(database, settings.telemetry, metrics)
+    service = QueryService(database, tracker, settings, traces)
+    found.append(Tracked(database, tracker, service, metrics))
     return found[0]
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from ragstone.analytics.asking import Asking
 from ragstone.telemetry.caller import Caller, present_caller
+from ragstone.telemetry.spans import present_trace_id
+from ragstone.telemetry.trail import Trail
 from ragstone.types import AnswerId, AnswerMode, CacheUse, Citation, Hit, Usage
 
 
@@ -35,6 +37,9 @@ class Asked:
     citations: tuple[Citation, ...] = ()
     usage: Usage | None = None
     error_code: str | None = None
+    trail: Trail | None = None
+    """What was noted on the way; None of what nobody may look up."""
+    trace_id: str = field(default_factory=present_trace_id)
     caller: Caller = field(default_factory=present_caller)
     at_ms: int = field(default_factory=present_ms)
 

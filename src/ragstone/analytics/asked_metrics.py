@@ -32,9 +32,11 @@ class AskedMetrics:
         operation = asked.asking.kind
         if asked.error_code is not None:
             self._metrics.question_errors.labels(operation, asked.error_code).inc()
+            self._metrics.percentiles.fail(operation, "", asked.error_code)
             return
         self._count(operation, asked.cache).inc()
         self._seconds(operation, asked.cache).observe(asked.timings_ms["total"] / 1000)
+        self._metrics.percentiles.observe(operation, "", asked.timings_ms["total"] / 1000)
         self._hits(operation).observe(asked.hit_count)
         if not asked.hit_count:
             self._metrics.questions_without_hits.labels(operation).inc()

@@ -10,6 +10,7 @@ from ragstone.analytics.asked import present_ms
 from ragstone.analytics.tracker import QueryTracker, empty_closed, forget
 from ragstone.analytics.words import digest_of
 from ragstone.cancellation import run_to_end
+from ragstone.store.answer_traces import erase_traces
 from ragstone.store.queries import (
     WHOLE_TENANT,
     close_scopes,
@@ -18,6 +19,7 @@ from ragstone.store.queries import (
 )
 
 if TYPE_CHECKING:
+    from ragstone.analytics.answer_traces import AnswerTraces
     from ragstone.store.database import Database
     from ragstone.types import TenantId
 
@@ -37,23 +39,31 @@ class Erased:
     is_log_empty: bool
 
 
-async def erase_all(database: Database, tracker: QueryTracker, tenant_id: TenantId) -> Erased:
+async def erase_all(
+    database: Database, tracker: QueryTracker, traces: AnswerTraces, tenant_id: TenantId
+) -> Erased:
     """Forget every question of a tenant. One short transaction hides them; their rows go in slices after."""
     tracker.forget(lambda principal, _: principal.tenant_id == tenant_id)
+    traces.forget(tenant_id, None)
     async with database.write() as connection:
         present = present_ms()
         await note_erasure(connection, tenant_id, WHOLE_TENANT, present)
         count = await close_scopes(connection, tenant_id, present)
+        await erase_traces(connection, tenant_id, None)
     await run_to_end(empty_closed(database))
     return Erased(count, await _empty_log(database))
 
 
-async def erase_one(database: Database, tracker: QueryTracker, tenant_id: TenantId, question: str) -> Erased:
+async def erase_one(
+    database: Database, tracker: QueryTracker, traces: AnswerTraces, tenant_id: TenantId, question: str
+) -> Erased:
     """Forget one question of a tenant, in its normal form, whoever asked it."""
     digest = digest_of(question)
     tracker.forget(lambda principal, waiting: principal.tenant_id == tenant_id and waiting == digest)
+    traces.forget(tenant_id, digest)
     async with database.write() as connection:
         await note_erasure(connection, tenant_id, digest, present_ms())
+        await erase_traces(connection, tenant_id, [digest])
         rows = await questions_like(connection, tenant_id, digest)
         count = sum([await forget(connection, scope_id, [row]) for scope_id, row in rows.items()])
     return Erased(count, await _empty_log(database))

@@ -58,6 +58,8 @@ class CachingAnswers:
             NotFound: a named collection does not exist.
         """
         if not (request.search.use_cache and self._cache.is_on("answer")):
+            reason = "switched off" if request.search.use_cache else "asked"
+            timer.trail.decide("answer", "off", reason)
             events = self._pipeline.run(request, deadline, timer)
         else:
             with timer.stage("cache"):
@@ -69,6 +71,7 @@ class CachingAnswers:
                     replace(request, search=standing.request), standing, key, deadline, timer
                 )
             else:
+                timer.trail.decide("answer", "hit")
                 events = _replayed(found, timer)
         async with aclosing(events):
             async for event in events:
@@ -93,7 +96,7 @@ class CachingAnswers:
         if standing.corpus_version == answer.corpus_version:
             key = rendered_key(self._key(request, standing), form)
             ids = standing.collection_ids
-            kept = Rendering(response, len(answer.hits))
+            kept = Rendering(response, len(answer.hits), answer.answer_id)
             self._cache.put(RENDERED, key, kept, collections=ids)
 
     def _key(self, request: AnswerRequest, standing: Standing) -> str:
@@ -114,6 +117,7 @@ class CachingAnswers:
         is_begun = False
         while True:
             async with self._flights.join(key, work, deadline) as (flight, is_shared):
+                timer.trail.decide("answer", "shared" if is_shared else "miss")
                 try:
                     # Who began the work waits for what it says at its deadline.
                     items = flight.items(deadline if is_shared else Deadline.never())
@@ -141,6 +145,7 @@ class CachingAnswers:
                 is_free = await self._cache.claims.wait(key, deadline)
             found = await self._cache.get(ANSWER, key)
             if found is not None:
+                timer.trail.decide("answer", "hit", "made by another process meanwhile")
                 async for event in _replayed(found, timer):
                     yield event
                 return
@@ -184,6 +189,7 @@ class CachingAnswers:
 
 async def _replayed(record: AnswerRecord, timer: StageTimer) -> AsyncGenerator[AnswerEvent, None]:
     answer_id = AnswerId(str(uuid7()))
+    timer.trail.repeats = record.answer_id
     number = 0
     for event in record.replay(answer_id):
         number += 1
@@ -194,6 +200,7 @@ async def _replayed(record: AnswerRecord, timer: StageTimer) -> AsyncGenerator[A
 def _own(event: AnswerEvent, answer_id: AnswerId, timer: StageTimer) -> AnswerEvent:
     """An event of shared work as this follower tells it."""
     if isinstance(event, Started):
+        timer.trail.repeats = event.answer_id
         return replace(event, answer_id=answer_id)
     if isinstance(event, Finished):
         answer = replace(event.answer, answer_id=answer_id, timings_ms=timer.timings_ms(), cache="shared")

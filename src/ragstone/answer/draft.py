@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ragstone.answer.cite import citation
+from ragstone.answer.prompt import PROMPT_VERSION
 from ragstone.answer.quote import QuotedSentence
 from ragstone.deadline import Deadline
 from ragstone.types import (
@@ -16,6 +17,7 @@ from ragstone.types import (
     AnswerRequest,
     CacheUse,
     Citation,
+    Hit,
     SearchResult,
     Span,
     Usage,
@@ -41,6 +43,11 @@ class Draft:
     degraded: list[str] = field(default_factory=list)
     cache: CacheUse = "miss"
     model: str | None = None
+
+    def read_by(self, model: str, passages: Sequence[Hit]) -> None:
+        """Note what a generator is given to read."""
+        trail = self.timer.trail
+        trail.model, trail.prompt_version, trail.passages = model, PROMPT_VERSION, tuple(passages)
 
     def answer(self, result: SearchResult) -> Answer:
         """The finished answer."""

@@ -62,13 +62,17 @@ class Evidence:
 
     async def find(self, draft: Draft, place: Place | None) -> Found | None:
         """What was made from this evidence before, for this question or another wording of it."""
+        trail = draft.timer.trail
         if place is None:
+            trail.decide("generation", "off", "switched off" if draft.request.search.use_cache else "asked")
             return None
         made = await self._cache.get(GENERATION, place.key)
         if made is not None:
             draft.cache = "evidence"
+            trail.decide("generation", "hit", "the same question and passages")
             self._semantic.keep(draft, place, made)
             return Found(made, place.passages)
+        trail.decide("generation", "miss")
         found = await self._semantic.find(draft, place)
         if found is not None:
             draft.cache = "semantic"

@@ -19,7 +19,7 @@ from ragstone.answer.events import AnswerEvent, Checked, Cited, Delta, Failed, F
 from ragstone.answer.evidence import again, quotes_of, sentences_at
 from ragstone.answer.pack import pack
 from ragstone.answer.prompt import build_prompt
-from ragstone.answer.quote import QuotedSentence, candidate_sentences, choose
+from ragstone.answer.quote import MOST_PASSAGES, QuotedSentence, candidate_sentences, choose
 from ragstone.answer.record import Generated
 from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, DependencyFailed, GeneratorFailed, Overloaded, RagstoneError
@@ -116,8 +116,10 @@ class AnswerPipeline:
                 return
             except (GeneratorFailed, DeadlineExceeded) as error:
                 draft.deadline.check("quoting")
-                log.warning("generator_failed", answer_id=draft.answer_id, error=error.message)
+                # Its message may quote the server, and that the prompt.
+                log.warning("generator_failed", answer_id=draft.answer_id, code=error.code, **error.details)
                 draft.degraded += what_happened(error)
+                draft.timer.trail.failures.append(error.code)
         restarts = bool(draft.text)
         draft.mode, draft.text, draft.usage, draft.model = "extractive", "", None, None
         async with contextlib.aclosing(self._quote(draft, hits, restarts=restarts)) as events:
@@ -129,6 +131,7 @@ class AnswerPipeline:
     ) -> AsyncGenerator[AnswerEvent, None]:
         passages = pack(hits, self._settings.context_tokens, self._embedder.tokens)
         prompt = build_prompt(draft.request.search.query, passages)
+        draft.read_by(generator.model, passages)
         place = await self._evidence.of_prompt(draft, prompt, passages)
         found = await self._evidence.find(draft, place)
         began, deltas = time.perf_counter(), list[str]()
@@ -158,6 +161,7 @@ class AnswerPipeline:
             temperature=self._generation.temperature if asked is None else asked,
             max_tokens=self._generation.max_tokens,
         )
+        draft.timer.trail.temperature = options.temperature
         markers = MarkerFilter(passage_count)
         # What is kept back pays for quoting, should the generator use up all it gets.
         left_s = max(0.0, draft.deadline.remaining_s - QUOTING_RESERVE_S)
@@ -177,6 +181,7 @@ class AnswerPipeline:
     async def _quote(
         self, draft: Draft, hits: Sequence[Hit], *, restarts: bool
     ) -> AsyncGenerator[AnswerEvent, None]:
+        draft.timer.trail.passages = tuple(hits[:MOST_PASSAGES])
         place = await self._evidence.of_passages(draft, hits)
         found = await self._evidence.find(draft, place)
         began = time.perf_counter()
@@ -212,6 +217,7 @@ class AnswerPipeline:
         with draft.timer.stage("check"):
             principal = draft.request.search.principal
             draft.citations = await still_exact(self._database, principal, citations)
+            draft.timer.trail.check(citations, draft.citations)
         if len(draft.citations) < len(citations):
             draft.degraded.append("citation:changed")
         for found in draft.citations:

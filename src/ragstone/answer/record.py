@@ -24,6 +24,8 @@ class AnswerRecord(msgspec.Struct, array_like=True):
     usage: Usage | None
     corpus_version: int
     model: str | None = None
+    answer_id: str | None = None
+    """Of the answer that was made; those that are given from here have ids of their own."""
 
     @classmethod
     def of(cls, events: Sequence[AnswerEvent]) -> AnswerRecord | None:
@@ -42,6 +44,7 @@ class AnswerRecord(msgspec.Struct, array_like=True):
             finished.usage,
             finished.corpus_version,
             finished.model,
+            finished.answer_id,
         )
 
     def replay(self, answer_id: AnswerId) -> Iterator[AnswerEvent]:

@@ -74,16 +74,25 @@ class SemanticCache:
 
     async def find(self, draft: Draft, place: Place) -> Found | None:
         """The generation for an agreeing question that was made from the same evidence."""
+        trail = draft.timer.trail
         if not self._cache.is_on("semantic"):
+            trail.decide("semantic", "off", "switched off")
             return None
         question = place.standing.request.query
         wording = self._cache.choose(
             SEMANTIC, self._key(draft, place), lambda kept: _agreeing(kept, question)
         )
-        if wording is None or not await self._is_comparable(draft, wording.question, question):
+        if wording is None:
+            trail.decide("semantic", "miss", "no wording that agrees, of the same passages")
+            return None
+        if not await self._is_comparable(draft, wording.question, question):
+            trail.decide("semantic", "miss", "another language, or embeddings too far apart")
             return None
         made = await self._cache.get(GENERATION, wording.generation)
-        return None if made is None else _bound(made, wording.passages, place.passages)
+        found = None if made is None else _bound(made, wording.passages, place.passages)
+        why = "a wording that agrees, of the same passages" if found else "its answer rests on other passages"
+        trail.decide("semantic", "hit" if found else "miss", why)
+        return found
 
     def keep(self, draft: Draft, place: Place, made: Generated) -> None:
         """Remember the question of a generation; one that rests on no passage is no answer to share."""

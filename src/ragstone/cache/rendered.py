@@ -16,6 +16,8 @@ class Rendering(msgspec.Struct, array_like=True):
 
     body: bytes
     hit_count: int
+    answer_id: str | None = None
+    """The answer that was rendered; None of a search."""
 
 
 RENDERED = Kind(

@@ -12,6 +12,7 @@ import anyio
 
 from ragstone.config import load
 from ragstone.deadline import Deadline
+from ragstone.entrypoints.python_watching import Watching
 from ragstone.entrypoints.requests import read_chunking, read_metadata, search_request
 from ragstone.ingest.load import FoundFile, read, walk
 from ragstone.ingest.request import IngestRequest, inline_file
@@ -20,6 +21,7 @@ from ragstone.service.pages import DocumentQuery
 from ragstone.service.queries import PopularRequest
 from ragstone.store.job_rows import Job
 from ragstone.telemetry.logs import quiet_logs
+from ragstone.telemetry.tracing import program_tracing
 from ragstone.types import (
     DEFAULT_COLLECTION,
     Answer,
@@ -52,7 +54,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class AsyncRagstone:
+class AsyncRagstone(Watching):
     """Ragstone in this process, for asyncio. Use as `async with AsyncRagstone(home) as rag`.
 
     Any number of processes may open one home at once.
@@ -71,7 +73,8 @@ class AsyncRagstone:
 
     async def __aenter__(self) -> Self:
         quiet_logs()
-        self._engine = await self._stack.enter_async_context(open_engine(self._loaded))
+        opened = open_engine(self._loaded, tracing=program_tracing())
+        self._engine = await self._stack.enter_async_context(opened)
         return self
 
     async def __aexit__(
@@ -160,7 +163,8 @@ class AsyncRagstone:
             fusion=fusion,
             expand=expand,
         )
-        return await self.engine.search.search(request)
+        with self.engine.tracing.door("ragstone search"):
+            return await self.engine.search.search(request)
 
     async def ask(
         self, question: str, *, collections: Sequence[str] | None = None, top_k: int | None = None
@@ -172,7 +176,8 @@ class AsyncRagstone:
             CollectionNotFound: a named collection does not exist.
         """
         request = search_request(self.engine.settings, question, collections=collections, top_k=top_k)
-        return await self.engine.answers.ask(AnswerRequest(request))
+        with self.engine.tracing.door("ragstone ask"):
+            return await self.engine.answers.ask(AnswerRequest(request))
 
     def stream(
         self, question: str, *, collections: Sequence[str] | None = None, top_k: int | None = None

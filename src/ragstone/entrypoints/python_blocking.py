@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from ragstone.service.caches import CachesReport
     from ragstone.service.queries import QueryStatistics
     from ragstone.service.sources import SourceStatus
+    from ragstone.service.traces import AnswerTrace
     from ragstone.store.query_reads import TrackedQuery
     from ragstone.store.sources import SourceRun
+    from ragstone.telemetry.percentiles import Percentiles
 
 
 P = ParamSpec("P")
@@ -125,6 +127,15 @@ class Ragstone:
     ) -> Answer:
         """See `AsyncRagstone.ask`."""
         return self._call(partial(self._inner.ask, collections=collections, top_k=top_k), question)
+
+    @property
+    def statistics(self) -> Percentiles:
+        """See `AsyncRagstone.statistics`; its methods do not wait."""
+        return self._inner.statistics
+
+    def trace(self, answer_id: str) -> AnswerTrace:
+        """See `AsyncRagstone.trace`."""
+        return self._call(self._inner.trace, answer_id)
 
     def create_collection(
         self,

@@ -8,6 +8,7 @@ from typing import cast
 from ragstone.errors import Conflict, RagstoneError, error_of
 from ragstone.ingest.request import IngestRequest
 from ragstone.store.job_rows import ClaimedJob, Job
+from ragstone.telemetry.spans import TRACEPARENT, present_span
 from ragstone.types import DocumentId, JsonValue, Metadata, Principal, RawFile, Written, WrittenAttachment
 
 
@@ -22,7 +23,13 @@ def payload_of(request: IngestRequest) -> Metadata:
         "replaces": request.document_id,
         "access_groups": None if groups is None else sorted(groups),
         "is_original_kept": request.is_original_kept,
+        TRACEPARENT: None if (here := present_span()) is None else here.traceparent,
     }
+
+
+def origin_of(claimed: ClaimedJob) -> str | None:
+    """The traceparent of the request that queued the job, when that was traced."""
+    return _text(claimed.payload.get(TRACEPARENT))
 
 
 def request_of(claimed: ClaimedJob, content: bytes) -> IngestRequest:

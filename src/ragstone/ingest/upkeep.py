@@ -18,6 +18,7 @@ from ragstone.store.job_rows import (
     unfinished_jobs,
 )
 from ragstone.store.jobs import fail_job, postpone_job, prune_jobs
+from ragstone.telemetry.spans import OFF
 from ragstone.types import JobId, Written
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from ragstone.store.blobs import Blobs
     from ragstone.store.database import Database, StoreConnection
     from ragstone.telemetry.metrics import Metrics
+    from ragstone.telemetry.spans import Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +57,7 @@ class WorkerParts:
     blobs: Blobs
     checkpoints: Checkpoints
     metrics: Metrics
+    tracing: Tracing = OFF
 
 
 class JobUpkeep:

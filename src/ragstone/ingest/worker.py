@@ -23,17 +23,19 @@ from anyio import to_thread
 from ragstone.cancellation import run_to_end
 from ragstone.deadline import Deadline
 from ragstone.errors import RagstoneError
-from ragstone.ingest.job_payload import request_of
+from ragstone.ingest.job_payload import origin_of, request_of
 from ragstone.ingest.upkeep import JobUpkeep, WorkerParts, forget_files, forget_if_over
 from ragstone.ingest.verdict import Verdict, judge, spread
 from ragstone.store.database import now
 from ragstone.store.job_rows import ClaimedJob, JobAttempt, lost_jobs
 from ragstone.store.jobs import Choice, claim_job, fail_job, next_is_suspect, postpone_job, renew_lease
+from ragstone.telemetry.caller import bind_log_fields
 from ragstone.types import JobId, Written
 
 if TYPE_CHECKING:
     from ragstone.ingest.checkpoint import FileCheckpoint
     from ragstone.settings import IngestSettings
+    from ragstone.telemetry.spans import Attributes
 
 log = structlog.get_logger(__name__)
 
@@ -174,8 +176,13 @@ class JobWorker:
         return True
 
     async def _run(self, claimed: ClaimedJob, checkpoint: FileCheckpoint) -> None:
+        told: Attributes = {"ragstone.job_id": claimed.job.id, "ragstone.attempt": claimed.lease.attempt}
+        with self._parts.tracing.door("job", "consumer", told, link=origin_of(claimed)):
+            await self._attempt(claimed, checkpoint)
+
+    async def _attempt(self, claimed: ClaimedJob, checkpoint: FileCheckpoint) -> None:
         job_id = claimed.job.id
-        structlog.contextvars.bind_contextvars(job_id=job_id, attempt=claimed.lease.attempt)
+        bind_log_fields(job_id=job_id, attempt=claimed.lease.attempt)
         log.debug("job_begun")
         try:
             content = await to_thread.run_sync(self._parts.blobs.get, claimed.blob_sha256)

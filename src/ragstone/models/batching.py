@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 import numpy as np
@@ -21,7 +21,13 @@ from ragstone.models.card import ModelCard
 from ragstone.models.hardware import give_way
 from ragstone.models.ports import EmbedderStatistics
 from ragstone.telemetry.families import BATCH_BUCKETS
+from ragstone.telemetry.spans import span
 from ragstone.types import Matrix, TokenCounter, Vector
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from ragstone.telemetry.spans import Span
 
 Encode = Callable[[Sequence[str]], Matrix]
 
@@ -209,11 +215,13 @@ class LocalEmbedder:
 
     async def embed_query(self, text: str, deadline: Deadline) -> Vector:
         """The vector of one query; see `Embedder.embed_query`."""
-        return (await self._embed_now([text], deadline))[0]
+        with self._span(1):
+            return (await self._embed_now([text], deadline))[0]
 
     async def embed_queries(self, texts: Sequence[str], deadline: Deadline) -> Matrix:
         """The vectors of a few texts that one caller waits for; see `Embedder.embed_queries`."""
-        rows = await self._embed_now(texts, deadline)
+        with self._span(len(texts)):
+            rows = await self._embed_now(texts, deadline)
         return np.array(rows, np.float32).reshape(len(texts), self.dim)
 
     async def _embed_now(self, texts: Sequence[str], deadline: Deadline) -> list[Vector]:
@@ -234,7 +242,8 @@ class LocalEmbedder:
             raise _stopping()
         self._bulk_callers += 1
         try:
-            return await self._embed_slices(texts)
+            with self._span(len(texts)):
+                return await self._embed_slices(texts)
         finally:
             self._bulk_callers -= 1
 
@@ -249,6 +258,19 @@ class LocalEmbedder:
         await self._queries.aclose()
         # Slices still queued raise as soon as they begin, so this waits for the running one only.
         await asyncio.to_thread(self._bulk.shutdown)
+
+    def _span(self, text_count: int) -> AbstractContextManager[Span | None]:
+        return span(
+            f"embeddings {self.model_id}",
+            "internal",  # as the conventions say of a model in the same process
+            {
+                "gen_ai.operation.name": "embeddings",
+                "gen_ai.provider.name": "ragstone",
+                "gen_ai.request.model": self.model_id,
+                "gen_ai.embeddings.dimension.count": self.dim,
+                "ragstone.text_count": text_count,
+            },
+        )
 
     async def _embed_slices(self, texts: Sequence[str]) -> Matrix:
         rows = np.empty((len(texts), self.dim), np.float32)

@@ -10,11 +10,13 @@ import numpy as np
 from ragstone.cache.cache import Cost, Kind
 from ragstone.cache.keys import EmbeddingKey, key_of
 from ragstone.models.wrapped import WrappedEmbedder
+from ragstone.telemetry.trail import present_trail
 
 if TYPE_CHECKING:
     from ragstone.cache.cache import Cache
     from ragstone.deadline import Deadline
     from ragstone.models.ports import Embedder
+    from ragstone.telemetry.trail import CacheOutcome
     from ragstone.types import Vector
 
 
@@ -28,6 +30,12 @@ def _decode(payload: bytes) -> Vector:
 
 QUERY_EMBEDDING = Kind("query_embedding", _encode, _decode)
 """Vectors as float32 little-endian: read-only when they come from here."""
+
+
+def _note(outcome: CacheOutcome) -> None:
+    trail = present_trail()
+    if trail is not None:
+        trail.decide("query_embedding", outcome)
 
 
 class CachingEmbedder(WrappedEmbedder):
@@ -49,8 +57,10 @@ class CachingEmbedder(WrappedEmbedder):
         found = await self._cache.get(QUERY_EMBEDDING, key)
         if found is not None and found.shape == (self.dim,):
             self._hits += 1
+            _note("hit")
             return found
         self._misses += 1
+        _note("miss")
         began = time.perf_counter()
         vector = await self._embedder.embed_query(text, deadline)
         vector.flags.writeable = False

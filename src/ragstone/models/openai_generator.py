@@ -6,12 +6,14 @@ from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 
 from ragstone.deadline import Deadline
 from ragstone.errors import GeneratorFailed, PromptRefused
 from ragstone.models.ports import Delta, GenerationOptions, Prompt
+from ragstone.telemetry.spans import TRACEPARENT, annotate, present_span
 from ragstone.types import Usage
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class OpenAIGenerator:
     ) -> AsyncGenerator[Delta | Usage, None]:
         """The answer as deltas, then usage when the server tells; see `Generator.stream`."""
         deadline.check("the answer was generated")
+        annotate(self._server)
         limit = Deadline.after(deadline.at_most(self._options.timeout_s), deadline.clock)
         chunks = await self._within(limit, self._open(prompt, options))
         is_begun = is_finished = False
@@ -121,7 +124,16 @@ class OpenAIGenerator:
             # What refuses max_tokens are OpenAI's newer models, which want the longer name.
             max_tokens=omit if "max_tokens" in refused else options.max_tokens,
             max_completion_tokens=options.max_tokens if "max_tokens" in refused else omit,
+            # A server that traces, too, goes on with this trace.
+            extra_headers=None if (here := present_span()) is None else {TRACEPARENT: here.traceparent},
         )
+
+    @property
+    def _server(self) -> dict[str, str | int]:
+        """Where the server is, in the words of a span."""
+        found = urlsplit(self._options.base_url)
+        port = {} if found.port is None else {"server.port": found.port}
+        return {"server.address": found.hostname or "", **port}
 
     def _connected(self) -> AsyncOpenAI:
         if self._client is None:
@@ -223,6 +235,14 @@ def _read(chunk: ChatCompletionChunk) -> _Piece:
     texts = [choice.delta.content for choice in chunk.choices]
     # The sum raises on what is no string: the SDK's types are promises of the server.
     parts: list[Delta | Usage] = [Delta("" + text) for text in texts if text]
+    if finished := [choice.finish_reason for choice in chunk.choices if choice.finish_reason]:
+        annotate(
+            {
+                "gen_ai.response.model": str(chunk.model),
+                "gen_ai.response.id": str(chunk.id),
+                "gen_ai.response.finish_reasons": finished,
+            }
+        )
     if chunk.usage:
         parts.append(Usage(chunk.usage.prompt_tokens or 0, chunk.usage.completion_tokens or 0))
     return _Piece(tuple(parts), any(choice.finish_reason for choice in chunk.choices))

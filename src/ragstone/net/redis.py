@@ -18,10 +18,15 @@ from ragstone.deadline import Clock
 from ragstone.errors import BreakerOpen, CacheFailed, NotReady
 from ragstone.net.redis_url import RedisAddress, read_redis_url
 from ragstone.resilience.breaker import Breaker, BreakerRules, Breakers, Permit
+from ragstone.telemetry.spans import span
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from redis.asyncio import Redis, RedisCluster
     from redis.asyncio.cluster import ClusterNode
+
+    from ragstone.telemetry.spans import Span
 
     Client: TypeAlias = Redis | RedisCluster
 
@@ -90,7 +95,10 @@ class RedisClient:
         Raises:
             CacheFailed: one of them failed, or Redis is not reached in time; some may have been done.
         """
-        return await self._call(lambda: self._pipeline(commands)) if commands else []
+        if not commands:
+            return []
+        with _span("PIPELINE" if len(commands) > 1 else str(commands[0][0])):
+            return await self._call(lambda: self._pipeline(commands))
 
     async def scan(self, pattern: str) -> AsyncIterator[list[str]]:
         """The keys that match the glob, in batches, from every primary; each batch has its own time limit.
@@ -226,7 +234,8 @@ class RedisClient:
     async def _on_node(self, node: ClusterNode | None, words: Command) -> Reply:
         # Past the cluster client, which gives back other shapes than one server does.
         server = self._client if node is None else node
-        return await self._call(lambda: server.execute_command(*words))
+        with _span(str(words[0])):
+            return await self._call(lambda: server.execute_command(*words))
 
 
 def open_redis(
@@ -302,6 +311,11 @@ def _at_sentinels(address: RedisAddress, limits: RedisLimits) -> dict[str, objec
         "socket_timeout": each_s,
         "socket_connect_timeout": each_s,
     }
+
+
+def _span(operation: str) -> AbstractContextManager[Span | None]:
+    """Around a call; keys and values stay out of it."""
+    return span(operation, "client", {"db.system.name": "redis", "db.operation.name": operation})
 
 
 def _tells_of_an_outage(error: Exception) -> bool:

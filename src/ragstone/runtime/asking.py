@@ -6,6 +6,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ragstone.analytics.answer_traces import AnswerTraces
+from ragstone.analytics.asked import AskedSink
+from ragstone.analytics.asked_log import AskedLog
 from ragstone.analytics.asked_metrics import AskedMetrics
 from ragstone.analytics.tracker import QueryTracker
 from ragstone.answer.admitted import AdmittedAnswers
@@ -25,6 +28,7 @@ from ragstone.service.answers import AnswerService
 from ragstone.service.queries import QueryService, Repeater
 from ragstone.service.recording import Recorder
 from ragstone.service.search import SearchService
+from ragstone.service.traces import TraceService
 from ragstone.settings import Settings
 from ragstone.store.database import Database
 from ragstone.telemetry.metrics import Metrics
@@ -40,6 +44,7 @@ class Asking:
     search: SearchService
     answers: AnswerService
     queries: QueryService
+    traces: TraceService
     repeater: Repeater
     load: Load
 
@@ -58,7 +63,9 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
     evidence = Evidence(standings, cache, recipes.answer, semantic)
     answered = AnswerPipeline(database, found, embedder, base.generator, settings, evidence)
     load, tracker = Load(), _open_tracker(stack, database, settings, base.metrics)
-    recorder = Recorder(tracker, load, longest, sinks=[AskedMetrics(base.metrics)])
+    traces = _open_traces(stack, database, settings, base.metrics)
+    sinks: list[AskedSink] = [AskedMetrics(base.metrics), AskedLog(settings.telemetry), traces]
+    recorder = Recorder(tracker, load, longest, sinks=sinks)
     search = SearchService(found, settings.search, base.metrics, cache, recorder)
     caching = CachingAnswers(AdmittedAnswers(answered, places[1]), standings, cache, recipes)
     answers = AnswerService(caching, settings.answer, base.metrics, cache, recorder)
@@ -66,7 +73,8 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
     return Asking(
         search=search,
         answers=answers,
-        queries=QueryService(database, tracker, settings),
+        queries=QueryService(database, tracker, settings, traces),
+        traces=TraceService(database, traces),
         repeater=Repeater(search, answers, answers_too=answers_too),
         load=load,
     )
@@ -81,6 +89,15 @@ def _open_places(base: Base) -> tuple[Limiter, Limiter]:
     )
     base.guards.limiters.extend(places)
     return places
+
+
+def _open_traces(
+    stack: AsyncExitStack, database: Database, settings: Settings, metrics: Metrics
+) -> AnswerTraces:
+    traces = AnswerTraces(database, settings.telemetry, metrics)
+    stack.push_async_callback(traces.aclose)
+    traces.start()
+    return traces
 
 
 def _open_tracker(

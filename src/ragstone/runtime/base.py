@@ -29,6 +29,7 @@ from ragstone.runtime.guarding import Guards, guarded, open_generators, open_gua
 from ragstone.settings import Settings
 from ragstone.store.database import Database, open_database
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.percentiles import Percentiles
 from ragstone.telemetry.resources import ResourceReader
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ async def open_base(
     # The model loads beside the rest: 0.3 s, most of it outside the interpreter.
     opening = asyncio.create_task(_open_embedder(settings, embedder))
     stack.push_async_callback(_close_opened, opening)
-    metrics = Metrics(version("ragstone"))
+    metrics = Metrics(version("ragstone"), Percentiles(is_on=settings.telemetry.percentiles))
     metrics.watch_resources(ResourceReader(home.folder))
     database = await open_database(home.database, settings.store, metrics)
     stack.push_async_callback(database.aclose)

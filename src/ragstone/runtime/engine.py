@@ -30,7 +30,7 @@ from ragstone.operate.health import Health
 from ragstone.operate.warm import Warmer, WarmingParts
 from ragstone.runtime.asking import open_asking
 from ragstone.runtime.base import open_base
-from ragstone.runtime.working import build_sources, open_warmer, open_worker
+from ragstone.runtime.working import build_sources, open_report, open_warmer, open_worker
 from ragstone.service.answers import AnswerService
 from ragstone.service.caches import CacheService
 from ragstone.service.chunks import ChunkService
@@ -41,11 +41,13 @@ from ragstone.service.jobs import JobService
 from ragstone.service.queries import QueryService
 from ragstone.service.search import SearchService
 from ragstone.service.sources import SourceService
+from ragstone.service.traces import TraceService
 from ragstone.settings import Settings
 from ragstone.store.blobs import Blobs
 from ragstone.store.database import Database
 from ragstone.store.incoming import Incoming
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.spans import OFF, Tracing
 from ragstone.types import DEFAULT_COLLECTION, DEFAULT_TENANT
 
 if TYPE_CHECKING:
@@ -69,6 +71,7 @@ class Engine:
     answers: AnswerService
     caches: CacheService
     queries: QueryService
+    traces: TraceService
     warmer: Warmer
     checker: Checker
     health: Health
@@ -78,6 +81,7 @@ class Engine:
     embedder: Embedder
     follower: IndexFollower
     database: Database
+    tracing: Tracing
 
 
 @asynccontextmanager
@@ -86,10 +90,12 @@ async def open_engine(
     embedder: Embedder | None = None,
     generator: Generator | None = None,
     tier: Tier | None = None,
+    tracing: Tracing = OFF,
 ) -> AsyncIterator[Engine]:
     """Open the home, migrate, catch the indexes up, load the model; close all of it at the end.
 
-    `embedder`, `generator` and `tier` stand in for the configured ones, and are closed as those would be.
+    `embedder`, `generator` and `tier` stand in for the configured ones, and are closed as those would be;
+    `tracing` belongs to the door.
 
     Raises:
         HomeMismatch: the home is of another version or damaged.
@@ -99,6 +105,7 @@ async def open_engine(
     async with AsyncExitStack() as stack:
         base = await open_base(stack, loaded, embedder, generator, tier)
         database, follower, metrics = base.database, base.follower, base.metrics
+        open_report(stack, metrics, settings)
         parser = build_parser(ParsingLimits.from_settings(settings.ingest))
         stack.push_async_callback(parser.aclose)
         blobs = Blobs(base.home.blobs)
@@ -107,7 +114,7 @@ async def open_engine(
         asking = open_asking(stack, base)
         documents = DocumentService(database, writer, ingest, metrics)
         checkpoints = Checkpoints(base.home.checkpoints, version("ragstone"))
-        parts = WorkerParts(database, documents, blobs, checkpoints, metrics)
+        parts = WorkerParts(database, documents, blobs, checkpoints, metrics, tracing)
         drain = Drain(settings.server.shutdown_grace_s)
         incoming, worker = open_worker(stack, settings, base.home, parts, drain)
         jobs = JobService(parts, worker, JobQueue(parts, incoming, settings.ingest), follower)
@@ -126,6 +133,7 @@ async def open_engine(
             answers=asking.answers,
             caches=CacheService(base.cache, follower),
             queries=asking.queries,
+            traces=asking.traces,
             warmer=open_warmer(stack, warming, settings),
             checker=Checker(database, follower, writer, base.embedder, blobs),
             health=Health(
@@ -137,6 +145,7 @@ async def open_engine(
             embedder=base.embedder,
             follower=follower,
             database=database,
+            tracing=tracing,
         )
         await _begin(engine, base.slot, incoming)
         yield engine

@@ -10,6 +10,7 @@ from ragstone.errors import InvalidSetting
 from ragstone.models.generator_chain import GeneratorChain, Link
 from ragstone.models.guarded import GuardedEmbedder
 from ragstone.models.measured_generator import MeasuredGenerator
+from ragstone.models.traced_generator import TracedGenerator
 from ragstone.models.unavailable import UnavailableEmbedder
 from ragstone.resilience.breaker import BreakerRules, Breakers
 from ragstone.resilience.limiter import Limiter
@@ -63,7 +64,7 @@ def open_generators(
     """
     links = [
         Link(
-            MeasuredGenerator(generator, metrics),
+            MeasuredGenerator(TracedGenerator(generator), metrics),
             guards.breakers.add(name),
             Limiter(name, settings.generator.max_concurrent, "generator.max_concurrent"),
         )

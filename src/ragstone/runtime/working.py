@@ -20,9 +20,10 @@ from ragstone.service.intake import JobIntake
 from ragstone.service.sources import SourceParts, SourceService
 from ragstone.settings import Settings
 from ragstone.store.incoming import Incoming
+from ragstone.telemetry.performance import PerformanceReport
 
 if TYPE_CHECKING:
-    pass
+    from ragstone.telemetry.metrics import Metrics
 
 
 def open_worker(
@@ -35,6 +36,13 @@ def open_worker(
     drain.on_begin(worker.stop_claiming)
     stack.push_async_callback(lambda: worker.aclose(drain.left_s))
     return incoming, worker
+
+
+def open_report(stack: AsyncExitStack, metrics: Metrics, settings: Settings) -> None:
+    """What tells the log how long operations take."""
+    report = PerformanceReport(metrics.percentiles, settings.telemetry.report_every_s)
+    stack.push_async_callback(report.aclose)
+    report.start()
 
 
 def open_warmer(stack: AsyncExitStack, parts: WarmingParts, settings: Settings) -> Warmer:

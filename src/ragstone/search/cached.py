@@ -51,12 +51,14 @@ class CachingSearch:
             DeadlineExceeded: the time is used up.
         """
         if not (request.use_cache and self._cache.is_on("retrieval")):
+            timer.trail.decide("retrieval", "off", "asked" if not request.use_cache else "switched off")
             return await self._pipeline.run(request, deadline, timer)
         with timer.stage("cache"):
             standing = await self._standings.take(request, deadline)
             key = self._key(standing)
             found = await self._cache.get(RETRIEVAL, key)
         if found is not None:
+            timer.trail.decide("retrieval", "hit")
             return replace(found, timings_ms=timer.timings_ms(), cache="hit")
         work = partial(self._make, standing, key, deadline, timer)
         while True:
@@ -70,6 +72,7 @@ class CachingSearch:
                 except DeadlineExceeded:
                     if not (is_shared and flight.was_cut_short(deadline)):
                         raise
+        timer.trail.decide("retrieval", "shared" if is_shared else "miss")
         if is_shared:
             return replace(result, timings_ms=timer.timings_ms(), cache="shared")
         return replace(result, cache="miss")

@@ -12,16 +12,19 @@ from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded
 from ragstone.search.fuse import fuse, fuse_ranks
 from ragstone.search.legs import LegResults, Legs, Plan
+from ragstone.search.noted import note
 from ragstone.search.standing import LONGEST_S
 from ragstone.search.trim import Ranked, trim
 from ragstone.search.understand import default_weights
 from ragstone.settings import SearchSettings
 from ragstone.store.passages import Hydrated, hydrate, matching_documents
 from ragstone.store.surroundings import surroundings
+from ragstone.telemetry.trail import SearchNote
 from ragstone.types import (
     Collection,
     CollectionId,
     Expansion,
+    Fusion,
     Hit,
     SearchRequest,
     SearchResult,
@@ -82,6 +85,7 @@ class SearchPipeline:
 
     async def _run(self, request: SearchRequest, deadline: Deadline, timer: StageTimer) -> SearchResult:
         depth = max(self._settings.candidates, request.top_k + OVERFETCH)
+        noted = timer.trail.search = SearchNote(request)
         await self._standings.catch_up(deadline)
         for _ in range(MOST_ATTEMPTS):
             deadline.check("search")
@@ -92,6 +96,7 @@ class SearchPipeline:
             legs = await self._legs.ask(plan, deadline, timer)
             with timer.stage("fuse"):
                 ranked = self._fuse(plan, legs)
+            note(noted, plan, legs, ranked, self._fusion(request))
             with timer.stage("hydrate"):
                 hydrated, is_complete = await self._hydrate(plan, ranked)
             if await self._caught_up(hydrated, applied, is_complete=is_complete):
@@ -128,9 +133,12 @@ class SearchPipeline:
     def _fuse(self, plan: Plan, legs: LegResults) -> Ranked:
         weights = plan.weights if plan.request.mode == "hybrid" else Weights()
         lexical, dense = legs.found.get("lexical", []), legs.found.get("dense", [])
-        if (plan.request.fusion or self._settings.fusion) == "rrf":
+        if self._fusion(plan.request) == "rrf":
             return fuse_ranks(lexical, dense, weights, self._settings.rrf_k)
         return fuse(lexical, dense, weights, plan.depth)
+
+    def _fusion(self, request: SearchRequest) -> Fusion:
+        return request.fusion or self._settings.fusion
 
     async def _hydrate(self, plan: Plan, ranked: Ranked) -> tuple[Hydrated, bool]:
         """Read candidates, best first, until top_k are there; and whether the first page lost none."""

@@ -12,7 +12,7 @@ from uuid6 import uuid7
 from ragstone.analytics.asked import Asked
 from ragstone.analytics.asking import Asking
 from ragstone.answer.cached import CachingAnswers
-from ragstone.answer.events import AnswerEvent, Checked, Failed, Finished
+from ragstone.answer.events import AnswerEvent, Checked, Failed, Finished, Started
 from ragstone.cache.rendered import Rendered
 from ragstone.deadline import Deadline
 from ragstone.errors import DependencyFailed, RagstoneError, error_of
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ragstone.cache.cache import Cache
     from ragstone.service.recording import Recorder
     from ragstone.telemetry.metrics import Metrics
+    from ragstone.telemetry.trail import Trail
     from ragstone.types import Answer, AnswerRequest
 
 
@@ -56,17 +57,20 @@ class AnswerService:
         timer = StageTimer("answer", self._metrics.observe_stage)
         limit = deadline or Deadline.after(self._settings.timeout_s)
         asking = Asking("ask", request.search, request.temperature)
+        answer_id = AnswerId(str(uuid7()))
         with self._recorder.answering(is_tracked=is_tracked):
             try:
                 async with contextlib.aclosing(self._pipeline.run(request, limit, timer)) as events:
                     async for event in events:
                         shown = self._shown(event, request)
+                        if isinstance(shown, Started):
+                            answer_id = shown.answer_id
                         if is_tracked:
-                            self._record(asking, shown, timer)
+                            self._record(asking, shown, timer, answer_id)
                         yield shown
             except RagstoneError as error:
                 if is_tracked:
-                    self._recorder.record(Asked(asking, timer.timings_ms(), error_code=error.code))
+                    self._recorder.record(_failed(asking, error.code, timer, answer_id))
                 raise
 
     async def ask(
@@ -101,8 +105,18 @@ class AnswerService:
             return None
         rendered = Rendered(found.body, timer.timings_ms(), AnswerId(str(uuid7())))
         asking = Asking("ask", request.search, request.temperature)
-        again = Asked(asking, rendered.timings_ms, found.hit_count, cache="hit", answer_id=rendered.answer_id)
-        self._recorder.record(again)
+        timer.trail.decide("rendered", "hit")
+        timer.trail.repeats = found.answer_id
+        self._recorder.record(
+            Asked(
+                asking,
+                rendered.timings_ms,
+                found.hit_count,
+                cache="hit",
+                answer_id=rendered.answer_id,
+                trail=timer.trail,
+            )
+        )
         return rendered
 
     async def keep_rendered(self, request: AnswerRequest, form: str, answer: Answer, body: bytes) -> None:
@@ -117,12 +131,12 @@ class AnswerService:
             return replace(event, answer=self._noted(event.answer, request))
         return event
 
-    def _record(self, asking: Asking, event: AnswerEvent, timer: StageTimer) -> None:
+    def _record(self, asking: Asking, event: AnswerEvent, timer: StageTimer, answer_id: AnswerId) -> None:
         """Note the request by its last event."""
         if isinstance(event, Finished):
-            self._recorder.record(_asked(asking, event.answer))
+            self._recorder.record(_asked(asking, event.answer, timer.trail))
         elif isinstance(event, Failed):
-            self._recorder.record(Asked(asking, timer.timings_ms(), error_code=event.code))
+            self._recorder.record(_failed(asking, event.code, timer, answer_id))
 
     def _noted(self, answer: Answer, request: AnswerRequest) -> Answer:
         """The answer with what of the caches was missing while it was made."""
@@ -130,7 +144,12 @@ class AnswerService:
         return replace(answer, degraded=(*answer.degraded, *missing)) if missing else answer
 
 
-def _asked(asking: Asking, answer: Answer) -> Asked:
+def _failed(asking: Asking, code: str, timer: StageTimer, answer_id: AnswerId) -> Asked:
+    """A request without an answer; its trace is found all the same."""
+    return Asked(asking, timer.timings_ms(), error_code=code, answer_id=answer_id, trail=timer.trail)
+
+
+def _asked(asking: Asking, answer: Answer, trail: Trail) -> Asked:
     return Asked(
         asking,
         answer.timings_ms,
@@ -143,4 +162,5 @@ def _asked(asking: Asking, answer: Answer) -> Asked:
         mode=answer.mode,
         citations=answer.citations,
         usage=answer.usage,
+        trail=trail,
     )

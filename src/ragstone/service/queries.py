@@ -20,6 +20,7 @@ from ragstone.store.query_reads import DayTotals, QueryFilter, TrackedQuery, tot
 from ragstone.types import LOCAL_OWNER, AnswerRequest, Principal
 
 if TYPE_CHECKING:
+    from ragstone.analytics.answer_traces import AnswerTraces
     from ragstone.analytics.asking import Asking
     from ragstone.service.answers import AnswerService
     from ragstone.service.search import SearchService
@@ -58,9 +59,12 @@ class QueryStatistics:
 class QueryService:
     """Everything about tracked questions. What is asked is found some two seconds later."""
 
-    def __init__(self, database: Database, tracker: QueryTracker, settings: Settings) -> None:
+    def __init__(
+        self, database: Database, tracker: QueryTracker, settings: Settings, traces: AnswerTraces
+    ) -> None:
         self._database = database
         self._tracker = tracker
+        self._traces = traces
         self._settings = settings
 
     async def popular(self, wanted: PopularRequest, principal: Principal = LOCAL_OWNER) -> list[TrackedQuery]:
@@ -128,9 +132,9 @@ class QueryService:
             InvalidRequest: the question is empty or too long.
         """
         if question is None:
-            return await erase_all(self._database, self._tracker, principal.tenant_id)
+            return await erase_all(self._database, self._tracker, self._traces, principal.tenant_id)
         normal = normalise_query(question, self._settings.limits.query_max_chars)
-        return await erase_one(self._database, self._tracker, principal.tenant_id, normal)
+        return await erase_one(self._database, self._tracker, self._traces, principal.tenant_id, normal)
 
     def _days(self, count: int) -> range:
         kept = self._settings.cache.query_days

@@ -7,12 +7,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ragstone.errors import InvalidRequest
 from ragstone.search.understand import normalise_query
+from ragstone.telemetry.spans import annotate
 
 if TYPE_CHECKING:
     from ragstone.analytics.asked import Asked, AskedSink
     from ragstone.analytics.tracker import QueryTracker
     from ragstone.operate.load import Load
+    from ragstone.telemetry.spans import Attribute
 
 
 class Recorder:
@@ -37,10 +40,36 @@ class Recorder:
 
     def record(self, asked: Asked) -> None:
         """Note a request that was answered or failed."""
+        annotate(_attributes(asked))
+        asked = self._normalised(asked)
         for sink in self._sinks:
             sink(asked)
         if asked.error_code is None:
-            search = asked.asking.search
+            self._tracker.record(asked.asking, asked.hit_count)
+
+    def _normalised(self, asked: Asked) -> Asked:
+        """With the question in the form in which it is counted and erased; one that has none, cut to size."""
+        asking, search = asked.asking, asked.asking.search
+        try:
             query = normalise_query(search.query, self._query_max_chars)
-            asking = replace(asked.asking, search=replace(search, query=query))
-            self._tracker.record(asking, asked.hit_count)
+        except InvalidRequest:
+            query = search.query[: self._query_max_chars]
+        if query == search.query:
+            return asked
+        return replace(asked, asking=replace(asking, search=replace(search, query=query)))
+
+
+def _attributes(asked: Asked) -> dict[str, Attribute]:
+    """What the span of a request says of it: counts and names, no words of anybody."""
+    said: dict[str, Attribute] = {
+        "ragstone.operation": asked.asking.kind,
+        "ragstone.cache": asked.cache,
+        "ragstone.hit_count": asked.hit_count,
+        "ragstone.corpus_version": asked.corpus_version,
+        "ragstone.degraded": list(asked.degraded),
+    }
+    if asked.answer_id is not None:
+        said["ragstone.answer_id"] = asked.answer_id
+    if asked.error_code is not None:
+        said["error.type"] = asked.error_code
+    return said

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from ragstone.settings.section import Section
 
 
 class TelemetrySettings(Section):
-    """Logs and metrics."""
+    """Logs, metrics, traces, reports."""
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="json for machines, console for people; auto looks whether stderr is a terminal."
+    )
+    log_file: Path | None = Field(None, description="File that the log is written to as well, as JSON.")
+    log_file_max_bytes: int = Field(
+        10 * 2**20, ge=1024, description="Size at which the log file is set aside and begun anew."
+    )
+    log_file_count: int = Field(5, ge=0, le=1000, description="Log files kept besides the one written to.")
+    slow_request_ms: float = Field(
+        1000.0, ge=0, description="Requests that take longer are logged with their stages; 0 logs none."
+    )
+    percentiles: bool = Field(True, description="Keep the times of operations as percentiles in memory.")
+    report_every_s: float = Field(
+        0.0,
+        ge=0,
+        description="Seconds between two reports of those times in the log, such as 60; 0 does without.",
+    )
+    sentry_dsn: SecretStr | None = Field(
+        None, description="Where errors are reported to by Sentry's protocol (extra `sentry`)."
     )
     metrics: bool = Field(True, description="Serve /metrics.")
     metrics_port: int = Field(
@@ -22,6 +40,13 @@ class TelemetrySettings(Section):
         ge=0,
         le=65535,
         description="A port that serves /metrics and nothing else, of workers too; 0 does without.",
+    )
+    answer_traces: int = Field(
+        10_000, ge=0, le=10_000_000, description="Traces of answers kept, the newest ones; 0 keeps none."
+    )
+    answer_trace_days: int = Field(7, ge=1, le=3650, description="Days that a trace of an answer is kept.")
+    environment: str = Field(
+        "production", pattern=r"^[\w.:-]{1,64}$", description="Where this runs, in logs, traces and Sentry."
     )
 
 

@@ -26,6 +26,7 @@ from sqlalchemy.pool import QueuePool
 
 from ragstone.errors import HomeMismatch, InvalidRequest, Overloaded, StoreFailed, StoreFull
 from ragstone.settings import StoreSettings
+from ragstone.store.statements import watch_statements
 from ragstone.store.tables import collections, corpus, meta
 from ragstone.store.version_watch import CorpusState, VersionWatch
 from ragstone.types import CollectionId
@@ -37,7 +38,7 @@ StoreConnection = AsyncConnection
 """What a read or write block holds; rooms above the store name it by this."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0006"
+HEAD = "0008"
 """The newest migration; a test compares it with the scripts."""
 CORPUS_ROW = 1
 
@@ -248,6 +249,7 @@ def _engine(path: Path, settings: StoreSettings, *, is_writer: bool) -> AsyncEng
         )
     event.listen(engine.sync_engine, "connect", _set_pragmas)
     event.listen(engine.sync_engine, "handle_error", _keep_connection_when_cancelled)
+    watch_statements(engine.sync_engine)
     return engine
 
 

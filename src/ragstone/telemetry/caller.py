@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 Door = Literal["http", "mcp", "cli", "python"]
@@ -30,3 +32,17 @@ def present_caller() -> Caller:
 def set_caller(caller: Caller) -> None:
     """From here on, this task and those that it starts work for `caller`."""
     _present.set(caller)
+
+
+_NO_FIELDS: Mapping[str, object] = MappingProxyType({})
+_fields: ContextVar[Mapping[str, object]] = ContextVar("ragstone_log_fields", default=_NO_FIELDS)
+
+
+def log_fields() -> Mapping[str, object]:
+    """What every line that this task logs says."""
+    return _fields.get()
+
+
+def bind_log_fields(**fields: object) -> None:
+    """From here on, this task's lines say so, and those of tasks that it starts."""
+    _fields.set({**_fields.get(), **fields})

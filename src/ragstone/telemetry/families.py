@@ -247,6 +247,9 @@ QUERIES_TRACKED = _counter(
     "Questions by what tracking did with them: recorded, dropped, evicted.",
     "outcome",
 )
+ANSWER_TRACES = _counter(
+    "questions", "answer_traces", "Traces of answers by what became of them: kept, dropped.", "outcome"
+)
 QUERIES_WAITING = _gauge(
     "caches", "queries_waiting", "Different questions counted in memory and not stored yet."
 )

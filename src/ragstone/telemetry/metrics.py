@@ -20,8 +20,11 @@ from ragstone.telemetry.collectors import (
     Watched,
 )
 from ragstone.telemetry.families import Family
+from ragstone.telemetry.percentiles import Percentiles
 from ragstone.telemetry.resources import Resources
 from ragstone.types import JobState
+
+SERVER_ERROR = 500
 
 
 class Metrics:
@@ -29,8 +32,9 @@ class Metrics:
 
     content_type = CONTENT_TYPE_PLAIN_0_0_4
 
-    def __init__(self, version: str) -> None:
+    def __init__(self, version: str, percentiles: Percentiles | None = None) -> None:
         self.registry = CollectorRegistry()
+        self.percentiles = percentiles or Percentiles()
         application = families.APPLICATION
         self._info = Info(application.name, application.help, registry=self.registry)
         self._info.info({"version": version})
@@ -65,6 +69,7 @@ class Metrics:
         self.stage_seconds = self._histogram(families.STAGE_SECONDS)
         self.answers = self._counter(families.ANSWERS)
         self.citations = self._counter(families.CITATIONS)
+        self.answer_traces = self._counter(families.ANSWER_TRACES)
         self.degraded = self._counter(families.DEGRADED)
 
     def _declare_generation(self) -> None:
@@ -144,12 +149,16 @@ class Metrics:
     def observe_stage(self, operation: str, stage: str, seconds: float) -> None:
         """The sink of stage timers."""
         self._stage(operation, stage).observe(seconds)
+        self.percentiles.observe(operation, stage, seconds)
 
     def observe_http(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request of a route's template."""
         requests, durations = self._http(method, route, status)
         requests.inc()
         durations.observe(seconds)
+        self.percentiles.observe(method, route, seconds)
+        if status >= SERVER_ERROR:
+            self.percentiles.fail(method, route, str(status))
 
     def observe_bodies(self, received: int, sent: int) -> None:
         """Count the bytes of a request that was answered."""

@@ -1,4 +1,4 @@
-"""Stage timings as one value: it feeds the histogram, the Server-Timing header and `timings`."""
+"""Stage timings as one value: it feeds the span, the histogram, the Server-Timing header and `timings`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import structlog
+
+from ragstone.telemetry.spans import span
+from ragstone.telemetry.trail import StageRun, Trail, set_trail
 
 log = structlog.get_logger(__name__)
 
@@ -19,27 +22,33 @@ def no_sink(_operation: str, _stage: str, _seconds: float) -> None:
 
 
 class StageTimer:
-    """Times the stages of one request. A stage that runs twice is summed."""
+    """Times the stages of one request. A stage that runs twice is summed; `trail` keeps each run."""
 
     def __init__(self, operation: str, sink: StageSink = no_sink) -> None:
         self._operation = operation
         self._sink = sink
         self._began = time.perf_counter()
         self._stages: dict[str, float] = {}
+        self.trail = Trail()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time the block as stage `name`."""
+        """Time the block as stage `name`, in a span of that name."""
         log.debug("stage_started", operation=self._operation, stage=name)
         began = time.perf_counter()
+        before = set_trail(self.trail)
         try:
-            yield
+            with span(f"{self._operation}.{name}"):
+                yield
         finally:
+            set_trail(before)
             self.add(name, time.perf_counter() - began)
 
     def add(self, name: str, seconds: float) -> None:
-        """Count `seconds` to stage `name`."""
+        """Count `seconds` that end now to stage `name`."""
         self._stages[name] = self._stages.get(name, 0.0) + seconds
+        start_s = max(0.0, time.perf_counter() - self._began - seconds)
+        self.trail.stages.append(StageRun(name, start_s, seconds))
         self._sink(self._operation, name, seconds)
 
     def timings_ms(self) -> Mapping[str, float]:

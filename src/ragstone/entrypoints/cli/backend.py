@@ -14,12 +14,14 @@ from ragstone.entrypoints.cli.query_backend import LocalQueries, QueryCalls
 from ragstone.entrypoints.cli.remote import RemoteBackend, find_server
 from ragstone.entrypoints.requests import read_chunking, read_filter, search_request
 from ragstone.service.pages import DocumentQuery
+from ragstone.telemetry.spans import OFF
 from ragstone.types import AnswerRequest, DocumentId, JobId, JobState, JsonValue, RawFile
 
 if TYPE_CHECKING:
     from ragstone.config import Loaded
     from ragstone.entrypoints.cli.chunks import PreviewFile
     from ragstone.runtime import Engine
+    from ragstone.telemetry.spans import Tracing
     from ragstone.types import ChunkingSpec
 
 Wire = wire.Wire
@@ -360,7 +362,7 @@ class LocalBackend:
 
 
 @asynccontextmanager
-async def open_backend(loaded: Loaded) -> AsyncIterator[Backend]:
+async def open_backend(loaded: Loaded, tracing: Tracing = OFF) -> AsyncIterator[Backend]:
     """The running server of the home when there is one, otherwise an engine of our own."""
     url = await find_server(loaded.home)
     if url is not None:
@@ -369,5 +371,5 @@ async def open_backend(loaded: Loaded) -> AsyncIterator[Backend]:
         return
     from ragstone.runtime import open_engine
 
-    async with open_engine(loaded) as engine:
+    async with open_engine(loaded, tracing=tracing) as engine:
         yield LocalBackend(engine)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar, cast
+from uuid import uuid4
 
 import typer
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from ragstone.config import Loaded
     from ragstone.entrypoints.cli.backend import Backend
+    from ragstone.runtime import Engine
 
 T = TypeVar("T")
 
@@ -51,19 +54,28 @@ def load_settings(
         InvalidSetting: a setting is unknown or out of range.
     """
     from ragstone.config import load
+    from ragstone.telemetry.caller import Caller, set_caller
 
+    set_caller(Caller("cli", uuid4().hex, _command_name(context)))
     given = context.obj if isinstance(context.obj, Globals) else Globals()
     return load(home or given.home, config_file=given.config, flags=flags)
 
 
+def _command_name(context: typer.Context) -> str:
+    """The command that runs, such as `ragstone queries popular`, without what was given to it."""
+    names = [] if context.parent is None else [str(context.info_name)]
+    parent = context.parent
+    while parent is not None and parent.parent is not None:
+        names.insert(0, str(parent.info_name))
+        parent = parent.parent
+    return " ".join(["ragstone", *names])
+
+
 def quiet_logs(loaded: Loaded) -> None:
     """Logs of a one-off command: warnings and worse, readable."""
-    from ragstone.telemetry.logs import configure_logs
+    from ragstone.telemetry.logs import start_logs
 
-    level = (
-        "warning" if loaded.settings.telemetry.log_level == "info" else loaded.settings.telemetry.log_level
-    )
-    configure_logs(loaded.settings.telemetry.model_copy(update={"log_level": level}))
+    start_logs(loaded.settings, is_brief=True)
 
 
 def run_async(work: Coroutine[object, object, T]) -> T:
@@ -79,13 +91,30 @@ def run_async(work: Coroutine[object, object, T]) -> T:
 def with_backend(loaded: Loaded, work: Callable[[Backend], Awaitable[T]]) -> T:
     """The result of `work` on the running server of the home, or on an engine of our own."""
     from ragstone.entrypoints.cli.backend import open_backend
+    from ragstone.telemetry.caller import present_caller
+    from ragstone.telemetry.tracing import open_tracing
 
     async def run() -> T:
-        async with open_backend(loaded) as backend:
-            return await work(backend)
+        with (
+            open_tracing(loaded.settings.telemetry) as tracing,
+            tracing.door(present_caller().client),
+        ):
+            async with open_backend(loaded, tracing) as backend:
+                return await work(backend)
 
     quiet_logs(loaded)
     return run_async(run())
+
+
+@asynccontextmanager
+async def own_engine(loaded: Loaded) -> AsyncIterator[Engine]:
+    """An engine of this command's own, with its traces."""
+    from ragstone.runtime import open_engine
+    from ragstone.telemetry.tracing import open_tracing
+
+    with open_tracing(loaded.settings.telemetry) as tracing:
+        async with open_engine(loaded, tracing=tracing) as engine:
+            yield engine
 
 
 LARGEST_PAGE = 200

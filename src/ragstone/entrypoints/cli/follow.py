@@ -11,11 +11,17 @@ import typer
 
 from ragstone.entrypoints import wire_work
 from ragstone.entrypoints.cli.add import is_url
-from ragstone.entrypoints.cli.context import EXIT_SOME_FAILED, console, print_json, quiet_logs, run_async
+from ragstone.entrypoints.cli.context import (
+    EXIT_SOME_FAILED,
+    console,
+    own_engine,
+    print_json,
+    quiet_logs,
+    run_async,
+)
 from ragstone.entrypoints.cli.show import run_line
 from ragstone.errors import InvalidRequest, PathNotFound
 from ragstone.ingest.sources.catalogue import FolderEntry, WebEntry
-from ragstone.runtime import open_engine
 
 if TYPE_CHECKING:
     from ragstone.config import Loaded
@@ -51,7 +57,7 @@ def watch_entries(loaded: Loaded, entries: Sequence[FolderEntry], *, is_trusted:
         _tell(run, as_json=as_json)
 
     async def watch() -> None:
-        async with open_engine(loaded) as engine:
+        async with own_engine(loaded) as engine:
             await asyncio.gather(
                 *(engine.sources.follow(entry, tell, is_trusted=is_trusted) for entry in entries)
             )
@@ -72,7 +78,7 @@ def crawl_sites(loaded: Loaded, urls: Sequence[str], shared: Mapping[str, object
     entries = [WebEntry.model_validate({**shared, "name": f"add:{url}", "url": url}) for url in urls]
 
     async def crawl() -> list[SourceRun]:
-        async with open_engine(loaded) as engine:
+        async with own_engine(loaded) as engine:
             return [await engine.sources.sync_entry(entry, is_trusted=True) for entry in entries]
 
     runs = run_async(crawl())

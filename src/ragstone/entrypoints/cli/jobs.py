@@ -16,6 +16,7 @@ from ragstone.entrypoints.cli.context import (
     all_pages,
     console,
     load_settings,
+    own_engine,
     print_json,
     run_async,
     with_backend,
@@ -135,23 +136,22 @@ def worker(
 
     Example: ragstone worker --places 2 --metrics-port 9321
     """
-    from ragstone.telemetry.logs import configure_logs
+    from ragstone.telemetry.logs import start_logs
 
     loaded = load_settings(context, home, {"telemetry.metrics_port": metrics_port})
-    configure_logs(loaded.settings.telemetry)
+    start_logs(loaded.settings)
     count = places or loaded.settings.ingest.workers or FALLBACK_PLACES
     run_async(_work(loaded, count, is_until_empty=is_until_empty))
 
 
 async def _work(loaded: Loaded, places: int, *, is_until_empty: bool) -> None:
     from ragstone.entrypoints.http.exporter import exporting
-    from ragstone.runtime import open_engine
 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stopped.set)
-    async with open_engine(loaded) as engine, exporting(engine):
+    async with own_engine(loaded) as engine, exporting(engine):
         engine.worker.start(places)
         print(f"Ragstone works on {places} jobs at once; Ctrl-C stops it.", file=sys.stderr, flush=True)
         waiting: set[asyncio.Task[object]] = {asyncio.create_task(stopped.wait())}

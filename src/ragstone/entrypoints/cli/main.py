@@ -21,6 +21,8 @@ from ragstone.entrypoints.cli import (
     questions,
     serve,
     sources,
+    statistics,
+    traces,
 )
 from ragstone.entrypoints.cli.context import ConfigOption, Globals, HomeOption
 from ragstone.errors import InvalidRequest, NotFound, RagstoneError
@@ -49,12 +51,14 @@ app = typer.Typer(
 app.command(name="add")(add.add)
 app.command(name="search")(questions.search)
 app.command(name="ask")(questions.ask)
+app.command(name="trace")(traces.trace)
 app.add_typer(documents.app, name="docs")
 app.add_typer(chunks.app, name="chunks")
 app.add_typer(collections.app, name="collections")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(sources.app, name="sources")
 app.add_typer(queries.app, name="queries")
+app.command(name="stats")(statistics.stats)
 app.add_typer(cache.app, name="cache")
 app.command(name="serve")(serve.serve)
 app.command(name="worker")(jobs.worker)

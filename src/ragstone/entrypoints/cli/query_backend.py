@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from ragstone.entrypoints import wire_queries
+from ragstone.entrypoints import wire_queries, wire_statistics, wire_traces
 from ragstone.service.queries import PopularRequest
 
 if TYPE_CHECKING:
@@ -55,6 +55,14 @@ class QueryCalls(Protocol):
         """Warm the caches; answers at the end of the run."""
         ...
 
+    async def trace(self, answer_id: str) -> Wire:
+        """How an answer came about."""
+        ...
+
+    async def operation_times(self, is_reset: bool) -> Wire:
+        """How long operations take; counted anew from here on when wanted."""
+        ...
+
 
 class LocalQueries:
     """In this process."""
@@ -87,6 +95,15 @@ class LocalQueries:
         """Warm the caches of this process; those that last outlive it."""
         await self._engine.warmer.run(top)
         return wire_queries.warming(self._engine.warmer.status())
+
+    async def trace(self, answer_id: str) -> Wire:
+        """How an answer came about."""
+        return wire_traces.answer_trace(await self._engine.traces.get(answer_id))
+
+    async def operation_times(self, is_reset: bool) -> Wire:
+        """Of this process, which has done nothing yet: a server's are asked for at the server."""
+        del is_reset
+        return wire_statistics.summary(self._engine.metrics.percentiles.summary())
 
 
 class RemoteQueries:
@@ -128,3 +145,11 @@ class RemoteQueries:
     async def warm(self, top: int | None) -> Wire:
         """Warm the server's caches."""
         return await self._call("POST", "/v1/cache/warm", body={"top": top, "wait": True})
+
+    async def trace(self, answer_id: str) -> Wire:
+        """How an answer came about."""
+        return await self._call("GET", f"/v1/answers/{answer_id}/trace")
+
+    async def operation_times(self, is_reset: bool) -> Wire:
+        """How long the server's operations take; counted anew from here on when wanted."""
+        return await self._call("DELETE" if is_reset else "GET", "/v1/metrics/summary")

@@ -14,6 +14,7 @@ import httpx2
 from ragstone.entrypoints.cli.query_backend import QueryCalls, RemoteQueries
 from ragstone.errors import DependencyFailed, RagstoneError
 from ragstone.home import Home, read_server_url
+from ragstone.telemetry.spans import TRACEPARENT, present_span
 
 if TYPE_CHECKING:
     from ragstone.entrypoints.cli.backend import AddFile, ChunkingOptions, DocumentChoice, Question
@@ -65,7 +66,11 @@ class RemoteBackend:
     async def connect(cls, url: str) -> AsyncIterator[RemoteBackend]:
         """A backend on the server at `url`."""
         limits = httpx2.Timeout(ANSWER_TIMEOUT_S, connect=HELLO_TIMEOUT_S)
-        async with httpx2.AsyncClient(base_url=url, timeout=limits, trust_env=False) as client:
+        here = present_span()
+        headers = {} if here is None else {TRACEPARENT: here.traceparent}
+        async with httpx2.AsyncClient(
+            base_url=url, timeout=limits, trust_env=False, headers=headers
+        ) as client:
             yield cls(client, url)
 
     async def add(self, added: AddFile) -> Wire:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ragstone.entrypoints.cli.context import HomeOption, load_settings, quiet_logs, run_async
+from ragstone.entrypoints.cli.context import HomeOption, load_settings, own_engine, quiet_logs, run_async
 
 
 def serve(
@@ -21,10 +21,10 @@ def serve(
     Example: ragstone serve --port 8321
     """
     from ragstone.entrypoints.http.serve import serve as serve_http
-    from ragstone.telemetry.logs import configure_logs
+    from ragstone.telemetry.logs import start_logs
 
     loaded = load_settings(context, home, {"server.host": host, "server.port": port})
-    configure_logs(loaded.settings.telemetry)
+    start_logs(loaded.settings)
     run_async(serve_http(loaded, _announce))
 
 
@@ -34,13 +34,12 @@ def mcp(context: typer.Context, home: HomeOption = None) -> None:
     Example, for an assistant's configuration: {"command": "ragstone", "args": ["mcp"]}
     """
     from ragstone.entrypoints.mcp.server import build_mcp_server
-    from ragstone.runtime import open_engine
 
     loaded = load_settings(context, home)
     quiet_logs(loaded)
 
     async def run() -> None:
-        async with open_engine(loaded) as engine:
+        async with own_engine(loaded) as engine:
             await build_mcp_server(engine).run_stdio_async()
 
     run_async(run())

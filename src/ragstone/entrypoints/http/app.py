@@ -21,6 +21,7 @@ from ragstone.entrypoints.http import (
     questions,
     sources,
     status,
+    traces,
     warming,
 )
 from ragstone.entrypoints.http.context import ClientGone, render_client_gone
@@ -52,9 +53,11 @@ def build_app(engine: Engine) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan(mcp.running),
+        # Its own spans would begin a second trace, and its logs hold bodies.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.engine = engine
-    for module in (documents, chunks, jobs, sources, questions, queries, cache, warming, status):
+    for module in (documents, chunks, jobs, sources, questions, traces, queries, cache, warming, status):
         app.include_router(module.router)
     app.router.routes.append(Route(MCP_PATH, mcp, include_in_schema=False))
     app.add_exception_handler(RagstoneError, render_ragstone_error)
@@ -62,9 +65,8 @@ def build_app(engine: Engine) -> ASGIApp:
     app.add_exception_handler(HTTPException, render_http_error)
     app.add_exception_handler(ClientGone, render_client_gone)
     app.add_exception_handler(Exception, render_unexpected)
-    hosts, max_bytes = engine.settings.security.allowed_hosts, engine.settings.limits.request_max_bytes
     repeated = RepeatedQuestions(app, engine)
-    return RequestMiddleware(repeated, engine.metrics, engine.drain, hosts, max_bytes)
+    return RequestMiddleware(repeated, engine.metrics, engine.tracing, engine.drain, engine.settings)
 
 
 def _lifespan(

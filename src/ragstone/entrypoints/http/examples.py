@@ -264,3 +264,69 @@ CACHES: Final[dict[str, object]] = {
         "dropped": 0,
     },
 }
+
+TRACED: Final = {
+    "answer_id": "0192f0c4-6a6e-7cc1-9d2e-3f1f5a0c9b11",
+    "at": "2026-11-21T09:30:01.007+00:00",
+    "question": "When does the library open?",
+    "request": {"kind": "ask", "collections": ["default"], "mode": "hybrid", "top_k": 10},
+    "door": "http",
+    "client": "127.0.0.1",
+    "request_id": "7f0c2ab0f3e94f0e8a3a5d3f5a1f9c11",
+    "trace_id": None,
+    "error_code": None,
+    "cache": "miss",
+    "caches": [{"level": "answer", "outcome": "miss", "reason": None}],
+    "repeats": None,
+    "corpus_version": 12,
+    "degraded": [],
+    "failures": [],
+    "duration_ms": 21.4,
+    "stages": [{"name": "lexical", "start_ms": 0.4, "duration_ms": 1.1}],
+    "search": {
+        "collections": ["default"],
+        "weights": {"lexical": 1.0, "dense": 1.0},
+        "fusion": "score",
+        "depth": 100,
+        "attempts": 1,
+        "legs": {"lexical": {"count": 1, "failure": None, "first": []}},
+        "ranking": {"count": 1, "first": []},
+    },
+    "hits": [],
+    "passages": [],
+    "mode": "extractive",
+    "model": None,
+    "prompt_version": None,
+    "temperature": None,
+    "usage": None,
+    "citations": [
+        {
+            "marker": 1,
+            "chunk_id": "0192f0c4-6a6f-7cc1-9d2e-3f1f5a0c9b12",
+            "document_id": "0192f0c4-6a6e-7cc1-9d2e-3f1f5a0c9b11",
+            "span": {"start": 17, "end": 43},
+            "state": "exact",
+            "quote": "The library opens at nine.",
+        }
+    ],
+}
+
+STATISTICS: Final = {
+    "uptime_s": 3600.1,
+    "since_s": 3600.1,
+    "operations": {
+        "ask": {
+            "count": 42,
+            "errors": 0,
+            "min": 0.2,
+            "mean": 11.8,
+            "max": 41.0,
+            "p50": 9.7,
+            "p95": 30.2,
+            "p99": 41.0,
+        }
+    },
+    "custom": {},
+    "errors": {},
+    "dropped": 0,
+}

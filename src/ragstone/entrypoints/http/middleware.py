@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from ragstone.operate.drain import Drain
+    from ragstone.settings import Settings
     from ragstone.telemetry.metrics import Metrics
+    from ragstone.telemetry.spans import Span, Tracing
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +49,7 @@ class _Exchange:
     status: int = 500
     received: int = 0
     sent: int = 0
+    is_feed: bool = False
     """Bytes of bodies."""
 
     @property
@@ -65,18 +67,15 @@ class RequestMiddleware:
     """The outermost layer of the application."""
 
     def __init__(
-        self,
-        app: ASGIApp,
-        metrics: Metrics,
-        drain: Drain,
-        allowed_hosts: Iterable[str],
-        max_bytes: int,
+        self, app: ASGIApp, metrics: Metrics, tracing: Tracing, drain: Drain, settings: Settings
     ) -> None:
         self._app = app
+        self._tracing = tracing
         self._metrics = metrics
         self._drain = drain
-        self._hosts = LOOPBACK_NAMES | {host.lower() for host in allowed_hosts}
-        self._max_bytes = max_bytes
+        self._hosts = LOOPBACK_NAMES | {host.lower() for host in settings.security.allowed_hosts}
+        self._max_bytes = settings.limits.request_max_bytes
+        self._slow_ms = settings.telemetry.slow_request_ms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on when it may be; lifespan and websocket scopes go straight through."""
@@ -87,19 +86,21 @@ class RequestMiddleware:
         exchange = _Exchange(scope, _request_id(headers))
         scope["ragstone.request_id"] = exchange.request_id
         set_caller(Caller("http", exchange.request_id, _client(scope)))
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
+        log.debug("http_request", method=scope["method"])
         sender = self._sender(exchange, send)
         self._metrics.http_in_flight.inc()
-        try:
-            if self._drain.is_begun and not _is_for_operators(scope):
-                await self._refuse(exchange, ENDING, receive, sender)
-            elif (refusal := self._refusal(headers)) is not None:
-                await self._refuse(exchange, refusal, receive, sender)
-            else:
-                await self._serve(exchange, receive, sender)
-        finally:
-            self._record(exchange)
+        with self._tracing.door(scope["method"], "server", headers=headers) as begun:
+            try:
+                if self._drain.is_begun and not _is_for_operators(scope):
+                    await self._refuse(exchange, ENDING, receive, sender)
+                elif (refusal := self._refusal(headers)) is not None:
+                    await self._refuse(exchange, refusal, receive, sender)
+                else:
+                    await self._serve(exchange, receive, sender)
+            finally:
+                self._record(exchange)
+                if begun is not None:
+                    _describe(begun, exchange)
 
     async def _serve(self, exchange: _Exchange, receive: Receive, send: Send) -> None:
         work = self._app(exchange.scope, self._limited(exchange, receive), send)
@@ -161,6 +162,7 @@ class RequestMiddleware:
         async def sender(message: Message) -> None:
             if message["type"] == "http.response.start":
                 exchange.status = message["status"]
+                exchange.is_feed = _is_feed(exchange.scope, message)
                 elapsed_ms = exchange.elapsed_s * 1000
                 message["headers"] = [
                     *message["headers"],
@@ -182,13 +184,18 @@ class RequestMiddleware:
         self._metrics.observe_bodies(exchange.received, exchange.sent)
         if code := exchange.scope.get("ragstone.problem"):
             self._metrics.http_problems.labels(code).inc()
-        log.info(
-            "http_request",
-            method=method,
-            route=route,
-            status=exchange.status,
-            duration_ms=round(elapsed_s * 1000, 3),
-        )
+        duration_ms = round(elapsed_s * 1000, 3)
+        log.info("http_response", method=method, route=route, status=exchange.status, duration_ms=duration_ms)
+        if 0 < self._slow_ms < duration_ms and not exchange.is_feed:
+            log.warning(
+                "slow_request",
+                method=method,
+                route=route,
+                status=exchange.status,
+                duration_ms=duration_ms,
+                answer_id=exchange.scope.get("ragstone.answer_id"),
+                stages_ms=exchange.scope.get("ragstone.timings_ms"),
+            )
 
 
 def _is_for_operators(scope: Scope) -> bool:
@@ -200,6 +207,30 @@ def _is_for_operators(scope: Scope) -> bool:
 def _request_id(headers: dict[str, str]) -> str:
     given = headers.get("x-request-id", "")
     return given if REQUEST_ID.match(given) else uuid4().hex
+
+
+def _describe(begun: Span, exchange: _Exchange) -> None:
+    """The span of a request in the words of OpenTelemetry's conventions for HTTP; no query string."""
+    scope, route = exchange.scope, exchange.route
+    begun.rename(f"{scope['method']} {route}")
+    begun.set(
+        {
+            "http.request.method": scope["method"],
+            "http.route": route,
+            "http.response.status_code": exchange.status,
+            "url.scheme": scope["scheme"],
+            "client.address": _client(scope),
+            "ragstone.request_id": exchange.request_id,
+        }
+    )
+    if exchange.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        begun.fail(str(exchange.status))
+
+
+def _is_feed(scope: Scope, start: Message) -> bool:
+    """Whether the response lasts as long as somebody listens; a streamed answer is none: it has an end."""
+    kinds = (value for name, value in start["headers"] if name == b"content-type")
+    return scope["path"] != "/v1/ask" and any(kind.startswith(b"text/event-stream") for kind in kinds)
 
 
 def _client(scope: Scope) -> str:

@@ -33,6 +33,7 @@ from ragstone.errors import (
     SourceFailed,
     StoreFull,
 )
+from ragstone.telemetry.spans import present_trace_id
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +93,7 @@ def problem(
         "path": path,
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "request_id": request_id,
+        "trace_id": present_trace_id() or None,
         "retryable": retryable,
     }
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status in COME_AGAIN and retryable else None
@@ -102,7 +104,10 @@ async def render_ragstone_error(request: Request, error: Exception) -> Response:
     """The handler of everything that Ragstone raises on purpose."""
     if not isinstance(error, RagstoneError):
         return await render_unexpected(request, error)
-    response = _respond(request, status_of(error), error.code, error.message, retryable=error.retryable)
+    status = status_of(error)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("error", code=error.code, status=int(status), route=_route(request), exc_info=error)
+    response = _respond(request, status, error.code, error.message, retryable=error.retryable)
     if isinstance(error, QueueFull):
         response.headers["Retry-After"] = str(error.details["retry_after_s"])
     return response
@@ -137,7 +142,7 @@ async def render_http_error(request: Request, error: Exception) -> Response:
 
 async def render_unexpected(request: Request, error: Exception) -> Response:
     """The last handler: nothing of the error's text leaves the process."""
-    log.error("unexpected_error", path=request.url.path, exc_info=error)
+    log.error("error", code="internal", route=_route(request), exc_info=error)
     detail = "Ragstone failed on this request; the log of the server has the details under its request id."
     return _respond(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)
 
@@ -148,6 +153,11 @@ def _respond(
     request_id = request.scope.get("ragstone.request_id", "")
     request.scope["ragstone.problem"] = code
     return problem(status, code, detail, path=request.url.path, request_id=request_id, retryable=retryable)
+
+
+def _route(request: Request) -> str:
+    """The path's template: a path may be somebody's words."""
+    return str(getattr(request.scope.get("route"), "path", "unmatched"))
 
 
 def _sentence(found: dict[str, object]) -> str:

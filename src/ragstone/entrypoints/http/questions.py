@@ -10,7 +10,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
-from ragstone.answer.events import AnswerEvent
+from ragstone.answer.events import AnswerEvent, Finished
 from ragstone.entrypoints import wire
 from ragstone.entrypoints.http.context import EngineOf, request_id_of, respond, while_connected
 from ragstone.entrypoints.http.examples import ANSWERED, SEARCHED, documented
@@ -18,7 +18,7 @@ from ragstone.entrypoints.http.repeated import Understood, note_answer, note_res
 from ragstone.entrypoints.http.schemas import AskBody, Neighbours, SearchBody
 from ragstone.entrypoints.requests import read_expansion, search_request
 from ragstone.runtime import Engine
-from ragstone.types import AnswerRequest, SearchRequest
+from ragstone.types import Answer, AnswerRequest, SearchRequest
 
 router = APIRouter(prefix="/v1")
 
@@ -48,7 +48,7 @@ async def ask(request: Request, engine: EngineOf, body: AskBody) -> Response:
     if body.stream:
         return await _stream(request, engine, asked, explain=body.explain)
     answer = await while_connected(request, engine.answers.ask(asked))
-    request.scope["ragstone.timings_ms"] = answer.timings_ms
+    _tell(request, answer)
     await note_answer(request, engine, Understood(asked, body.explain), answer)
     return respond(wire.answer(answer, explain=body.explain, request_id=request_id_of(request)))
 
@@ -82,10 +82,18 @@ async def _stream(request: Request, engine: Engine, asked: AnswerRequest, *, exp
         async with contextlib.aclosing(events):
             yield _line(first, is_ndjson=is_ndjson, explain=explain, request_id=request_id)
             async for event in events:
+                if isinstance(event, Finished):
+                    _tell(request, event.answer)
                 yield _line(event, is_ndjson=is_ndjson, explain=explain, request_id=request_id)
 
     media_type = NDJSON if is_ndjson else "text/event-stream"
     return StreamingResponse(body(), media_type=media_type, headers={"Cache-Control": "no-store"})
+
+
+def _tell(request: Request, answer: Answer) -> None:
+    """What the middleware says of the request."""
+    request.scope["ragstone.timings_ms"] = answer.timings_ms
+    request.scope["ragstone.answer_id"] = answer.answer_id
 
 
 def _line(event: AnswerEvent, *, is_ndjson: bool, explain: bool, request_id: str) -> bytes:

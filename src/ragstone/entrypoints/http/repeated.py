@@ -92,6 +92,7 @@ class RepeatedQuestions:
         if found is None:
             return False
         scope["route"], scope["ragstone.timings_ms"] = _Route(scope["path"]), found.timings_ms
+        scope["ragstone.answer_id"] = found.answer_id
         timings = msgspec.json.encode(found.timings_ms)
         if isinstance(known.asked, AnswerRequest):
             names = str(found.answer_id).encode(), found.body, timings, scope["ragstone.request_id"].encode()

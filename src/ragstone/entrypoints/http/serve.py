@@ -21,8 +21,9 @@ from ragstone.errors import Refused
 from ragstone.home import remove_server_card, write_server_card
 from ragstone.models.openai_generator import load_sdk
 from ragstone.operate.drain import Drain
-from ragstone.runtime import open_engine
+from ragstone.runtime import Engine, open_engine
 from ragstone.telemetry.loop_lag import LoopLag
+from ragstone.telemetry.tracing import open_tracing
 
 CUT_OFF_S = 1
 
@@ -61,32 +62,37 @@ async def serve(loaded: Loaded, announce: Callable[[str], None]) -> None:
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     try:
-        async with open_engine(loaded) as engine:
-            config = uvicorn.Config(
-                build_app(engine),
-                log_config=None,
-                access_log=False,
-                lifespan="on",
-                # The drain has waited already; what is left then are idle connections and cut streams.
-                timeout_graceful_shutdown=CUT_OFF_S,
-                server_header=False,
-            )
-            server = _DrainingServer(config, engine.drain, lambda: announce(url))
-            write_server_card(engine.home, url)
-            if loaded.settings.generator.base_url is not None:
-                await to_thread.run_sync(load_sdk)
-            lag = LoopLag(engine.metrics.loop_lag.observe)
-            lag.start()
-            try:
-                async with exporting(engine):
-                    await server.serve(sockets=[listener])
-            finally:
-                # Uvicorn has put back the handlers of before.
-                end_at_the_next_signal()
-                remove_server_card(engine.home)
-                await lag.aclose()
+        with open_tracing(loaded.settings.telemetry) as tracing:
+            async with open_engine(loaded, tracing=tracing) as engine:
+                await _serve(engine, listener, lambda: announce(url), url)
     finally:
         listener.close()
+
+
+async def _serve(engine: Engine, listener: socket.socket, ready: Callable[[], None], url: str) -> None:
+    config = uvicorn.Config(
+        build_app(engine),
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+        # The drain has waited already; what is left then are idle connections and cut streams.
+        timeout_graceful_shutdown=CUT_OFF_S,
+        server_header=False,
+    )
+    server = _DrainingServer(config, engine.drain, ready)
+    write_server_card(engine.home, url)
+    if engine.settings.generator.base_url is not None:
+        await to_thread.run_sync(load_sdk)
+    lag = LoopLag(engine.metrics.loop_lag.observe)
+    lag.start()
+    try:
+        async with exporting(engine):
+            await server.serve(sockets=[listener])
+    finally:
+        # Uvicorn has put back the handlers of before.
+        end_at_the_next_signal()
+        remove_server_card(engine.home)
+        await lag.aclose()
 
 
 class _DrainingServer(uvicorn.Server):

@@ -8,9 +8,13 @@ from importlib.metadata import version
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from ragstone.entrypoints import wire, wire_work
+from ragstone.entrypoints import wire, wire_statistics, wire_work
 from ragstone.entrypoints.http.context import EngineOf, respond
+from ragstone.entrypoints.http.examples import STATISTICS, documented
 from ragstone.entrypoints.http.exporter import exposition
+from ragstone.errors import NotFound
+from ragstone.runtime import Engine
+from ragstone.telemetry.percentiles import Percentiles
 
 router = APIRouter(tags=["status"])
 
@@ -64,3 +68,23 @@ async def ready(engine: EngineOf) -> Response:
 async def metrics(engine: EngineOf) -> Response:
     """Every metric in the Prometheus text format."""
     return await exposition(engine)
+
+
+@router.get("/v1/metrics/summary", summary="Times of operations", responses=documented({200: STATISTICS}))
+async def metrics_summary(engine: EngineOf) -> Response:
+    """Count, least, mean, most and percentiles of each operation, of errors and of custom values, as JSON."""
+    return respond(wire_statistics.summary(_percentiles(engine).summary()))
+
+
+@router.delete("/v1/metrics/summary", summary="Begin counting anew", responses=documented({200: STATISTICS}))
+async def reset_summary(engine: EngineOf) -> Response:
+    """The figures until now; from here on they are counted anew. Prometheus' own are not touched."""
+    found = wire_statistics.summary(_percentiles(engine).summary())
+    engine.metrics.percentiles.reset()
+    return respond(found)
+
+
+def _percentiles(engine: Engine) -> Percentiles:
+    if not engine.metrics.percentiles.is_on:
+        raise NotFound("Times of operations are not kept; set telemetry.percentiles = true.")
+    return engine.metrics.percentiles

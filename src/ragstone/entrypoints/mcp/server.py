@@ -8,7 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Annotated, Any, Literal, TypeAlias
+from uuid import uuid4
 
+import structlog
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
@@ -17,14 +19,18 @@ from pydantic import Field
 from starlette.types import ASGIApp
 
 from ragstone.deadline import Deadline
-from ragstone.entrypoints import wire, wire_queries, wire_work
+from ragstone.entrypoints import wire, wire_queries, wire_traces, wire_work
 from ragstone.entrypoints.requests import read_expansion, read_metadata, search_request
 from ragstone.errors import RagstoneError
 from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine
 from ragstone.service.queries import PopularRequest
+from ragstone.telemetry.caller import present_caller, set_caller
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.spans import Tracing, failure_of
 from ragstone.types import AnswerRequest, DocumentId, JobId, SearchRequest, Span
+
+log = structlog.get_logger(__name__)
 
 INSTRUCTIONS = """Ragstone holds documents and finds passages in them.
 Call `search` before you state what a document says, and cite the title with the page or section of the hit.
@@ -98,6 +104,12 @@ class Tools:
         answer = wire.answer(await self._engine.answers.ask(asked), explain=False, request_id="")
         # The citations carry what an assistant needs; the hits would cost it thousands of tokens.
         return {name: value for name, value in answer.items() if name not in ("hits", "request_id")}
+
+    async def get_answer_trace(
+        self, answer_id: Annotated[str, Field(description="The answer's id, as `ask` gave it.")]
+    ) -> Structured:
+        """Explain an answer: what each leg found, how it was ranked, what was read, cached and cited."""
+        return wire_traces.answer_trace(await self._engine.traces.get(answer_id))
 
     async def read_passage(
         self,
@@ -213,6 +225,7 @@ def build_mcp_server(engine: Engine) -> MCPServer[None]:
     for tool, hints in (
         (tools.search, READ_ONLY),
         (tools.ask, READ_ONLY),
+        (tools.get_answer_trace, READ_ONLY),
         (tools.read_passage, READ_ONLY),
         (tools.list_collections, READ_ONLY),
         (tools.collection_stats, READ_ONLY),
@@ -225,7 +238,7 @@ def build_mcp_server(engine: Engine) -> MCPServer[None]:
         (tools.add_document, WRITES),
         (tools.delete_document, REMOVES),
     ):
-        server.add_tool(_measured(_translated(tool), engine.metrics), annotations=hints)
+        server.add_tool(_measured(_translated(tool, engine.tracing), engine.metrics), annotations=hints)
     return server
 
 
@@ -238,15 +251,25 @@ def http_app(server: MCPServer[None], path: str, allowed_hosts: Sequence[str]) -
     return server.streamable_http_app(streamable_http_path=path, transport_security=security)
 
 
-def _translated(tool: Callable[..., Awaitable[Structured]]) -> Callable[..., Awaitable[Structured]]:
-    """The tool with our errors as tool errors, which the assistant may read and correct."""
+def _translated(
+    tool: Callable[..., Awaitable[Structured]], tracing: Tracing
+) -> Callable[..., Awaitable[Structured]]:
+    """The tool as a request of its own, with our errors as tool errors, which the assistant may correct."""
 
     @functools.wraps(tool)
     async def translated(*args: object, **kwargs: object) -> Structured:
+        # Over HTTP, the request that the call came in has an id already.
+        set_caller(
+            replace(present_caller(), door="mcp", request_id=present_caller().request_id or uuid4().hex)
+        )
         try:
-            return await tool(*args, **kwargs)
+            with tracing.door(f"mcp {tool.__name__}"):
+                return await tool(*args, **kwargs)
         except RagstoneError as error:
             raise ToolError(f"{error.message} [{error.code}]") from error
+        except Exception as error:  # the door: nothing of the error's text leaves the process
+            log.exception("error", tool=tool.__name__, failure=failure_of(error))
+            raise ToolError("Ragstone failed on this call; its log has the details. [internal]") from None
 
     return translated
 

@@ -1,0 +1,52 @@
+"""`ragstone stats`."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+import typer
+
+from ragstone.entrypoints.cli.context import (
+    HomeOption,
+    JsonOption,
+    console,
+    load_settings,
+    print_json,
+    with_backend,
+)
+
+COLUMNS = ("count", "errors", "min", "mean", "max", "p50", "p95", "p99")
+
+Wire = dict[str, object]
+
+
+def stats(
+    context: typer.Context,
+    reset: Annotated[bool, typer.Option("--reset", help="Begin anew after showing.")] = False,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+) -> None:
+    """Show how long the running server's operations take, in milliseconds.
+
+    Percentiles are of the last 1,000 of each.
+    """
+    found = with_backend(load_settings(context, home), lambda backend: backend.queries.operation_times(reset))
+    if as_json:
+        print_json(found)
+        return
+    from rich.table import Table
+
+    for name in ("operations", "custom"):
+        figures = cast("dict[str, Wire]", found[name])
+        if not figures:
+            continue
+        table = Table(box=None, header_style="bold")
+        table.add_column(name)
+        for column in COLUMNS:
+            table.add_column(column, justify="right")
+        for operation, one in figures.items():
+            table.add_row(operation, *(f"{one[column]:g}" for column in COLUMNS))
+        console().print(table)
+    errors = cast("dict[str, int]", found["errors"])
+    told = ", ".join(f"{count} {code}" for code, count in errors.items()) or "none"
+    print(f"Errors: {told}. Up for {found['uptime_s']} s, counted for {found['since_s']} s.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ragstone.settings.analytics import AnalyticsSettings, TokenPrice
 from ragstone.settings.asking import AnswerSettings, CacheSettings, SearchSettings
 from ragstone.settings.operating import LimitsSettings, SecuritySettings, TelemetrySettings
 from ragstone.settings.section import Section
@@ -15,6 +16,7 @@ from ragstone.settings.serving import (
 from ragstone.settings.taking_in import IngestSettings, SourcesSettings
 
 __all__ = [
+    "AnalyticsSettings",
     "AnswerSettings",
     "CacheSettings",
     "GeneratorSettings",
@@ -29,6 +31,7 @@ __all__ = [
     "SourcesSettings",
     "StoreSettings",
     "TelemetrySettings",
+    "TokenPrice",
 ]
 
 
@@ -45,6 +48,7 @@ class Settings(Section):
     search: SearchSettings = SearchSettings()
     answer: AnswerSettings = AnswerSettings()
     cache: CacheSettings = CacheSettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     limits: LimitsSettings = LimitsSettings()
     security: SecuritySettings = SecuritySettings()

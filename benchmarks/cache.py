@@ -247,7 +247,8 @@ async def in_process(engine: Engine, count: int) -> dict[str, object]:
         await engine.search.search(replace(SearchRequest(question), use_cache=uses_cache))
         times[uses_cache].append(time.process_time() - start)
     with_cache, without = median(times[True]), median(times[False])
-    embedding_s = engine.embedder.statistics().ms_per_text / 1000
+    done = engine.embedder.statistics()
+    embedding_s = done.busy_s / done.texts
     return {
         "embedding_found_us": round(1e6 * median(found), 1),
         "miss_ms_beyond_embedding": round(1000 * with_cache, 3),

@@ -11,9 +11,8 @@ from ragstone import errors
 from ragstone.config import describe, load, setting_names
 from ragstone.entrypoints.http.problems import status_of
 from ragstone.errors import RagstoneError
-from ragstone.net.redis import RedisUsage
 from ragstone.settings import Settings
-from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.families import FAMILIES
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -80,14 +79,21 @@ def shown(defaults: Settings, section: str, key: str) -> str:
 
 def metrics() -> str:
     """Every metric family with its labels and help."""
-    lines = ["# Metrics", "", GENERATED, "Served at `/metrics` in the Prometheus text format.", ""]
-    lines += ["| name | type | what it counts |", "|---|---|---|"]
-    declared = Metrics("0")
-    declared.watch_query_embeddings(lambda: (0, 0))
-    declared.watch_caches(tuple)
-    declared.watch_redis(lambda: RedisUsage(0, 0, 0, 0, is_available=True))
-    for family in declared.registry.collect():
-        lines.append(f"| `{family.name}` | {family.type} | {family.documentation} |")
+    lines = [
+        "# Metrics",
+        "",
+        GENERATED,
+        "Served at `/metrics` in the Prometheus text format, where counters end in `_total`.",
+        "Dashboards and alerts (deploy/) are made from the same declarations (`telemetry/families.py`).",
+    ]
+    area = ""
+    for family in FAMILIES.values():
+        if family.area != area:
+            area = family.area
+            lines += ["", f"## {area.capitalize()}", "", "| name | type | labels | what it tells |"]
+            lines += ["|---|---|---|---|"]
+        labels = ", ".join(f"`{label}`" for label in family.labels)
+        lines.append(f"| `{family.name}` | {family.kind} | {labels} | {family.help} |")
     return "\n".join(lines) + "\n"
 
 

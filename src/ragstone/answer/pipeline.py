@@ -88,7 +88,8 @@ class AnswerPipeline:
         mode: AnswerMode = "extractive" if self._generator is None else "generated"
         draft = Draft(AnswerId(str(uuid7())), request, deadline, timer, mode)
         try:
-            draft.result = await self._search.run(request.search, deadline, timer)
+            with timer.stage("retrieve"):
+                draft.result = await self._search.run(request.search, deadline, timer)
             draft.degraded += draft.result.degraded
             yield Started(UNNUMBERED, draft.answer_id, mode)
             hits = draft.result.hits

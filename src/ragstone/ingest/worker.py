@@ -12,7 +12,8 @@ import contextlib
 import math
 import os
 import socket
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -51,6 +52,7 @@ class _Work:
     claimed: ClaimedJob
     checkpoint: FileCheckpoint
     task: asyncio.Task[None]
+    began_s: float = field(default_factory=time.perf_counter)
     noted: tuple[str, int] = ("parse", 0)
     """Stage and progress as the row has them."""
     renewed_at_s: float = 0.0
@@ -191,8 +193,14 @@ class JobWorker:
     async def _ended(self, claimed: ClaimedJob, written: Written) -> None:
         """The document's transaction has ended the job; what is left is to clean up and to tell."""
         self._tell(claimed.job.id, written)
-        self._parts.metrics.jobs_finished.labels("ready").inc()
+        self._count("ready", claimed.job.id)
         await forget_files(self._parts, claimed)
+
+    def _count(self, outcome: str, job_id: JobId) -> None:
+        metrics, work = self._parts.metrics, self._held.get(job_id)
+        metrics.jobs_finished.labels(outcome).inc()
+        if work is not None:
+            metrics.job_seconds.labels(outcome).observe(time.perf_counter() - work.began_s)
 
     async def _stopped(self, claimed: ClaimedJob, checkpoint: FileCheckpoint) -> None:
         """Cancelled by somebody, taken over, or this process ends."""
@@ -206,7 +214,7 @@ class JobWorker:
         async with self._parts.database.write() as connection:
             failures = claimed.job.failures
             await postpone_job(connection, claimed.lease, attempt, failures=failures, wait_s=0.0)
-        self._parts.metrics.jobs_finished.labels("handed_back").inc()
+        self._count("handed_back", claimed.job.id)
         self._tell(claimed.job.id, None)
         await forget_if_over(self._parts, claimed)
 
@@ -223,7 +231,7 @@ class JobWorker:
             was_held = False
         if was_held:
             outcome = "failed" if verdict.is_over else "postponed"
-            self._parts.metrics.jobs_finished.labels(outcome).inc()
+            self._count(outcome, claimed.job.id)
         self._tell(claimed.job.id, error if verdict.is_over and was_held else None)
         if verdict.is_over:
             await forget_files(self._parts, claimed)

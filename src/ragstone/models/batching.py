@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import threading
 import time
 from collections import deque
@@ -19,6 +20,7 @@ from ragstone.errors import DeadlineExceeded, Overloaded
 from ragstone.models.card import ModelCard
 from ragstone.models.hardware import give_way
 from ragstone.models.ports import EmbedderStatistics
+from ragstone.telemetry.families import BATCH_BUCKETS
 from ragstone.types import Matrix, TokenCounter, Vector
 
 Encode = Callable[[Sequence[str]], Matrix]
@@ -276,8 +278,14 @@ class LocalEmbedder:
                 batches=self._done.batches + 1,
                 texts=self._done.texts + len(texts),
                 busy_s=self._done.busy_s + self._clock() - start,
+                batch_sizes=_counted(self._done.batch_sizes, len(texts)),
             )
         return rows
+
+
+def _counted(batch_sizes: Sequence[int], size: int) -> tuple[int, ...]:
+    place = bisect.bisect_left(BATCH_BUCKETS, size)
+    return tuple(count + (at == place) for at, count in enumerate(batch_sizes))
 
 
 def _stopping() -> Overloaded:

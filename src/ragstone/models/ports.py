@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from ragstone.deadline import Deadline
+from ragstone.telemetry.families import BATCH_BUCKETS
 from ragstone.types import Matrix, TokenCounter, Usage, Vector
 
 
@@ -21,16 +22,8 @@ class EmbedderStatistics:
     """Seconds spent inside the model, summed over its threads."""
     queue_length: int = 0
     """Queries and passage slices that wait now; what is running does not count."""
-
-    @property
-    def mean_batch_size(self) -> float:
-        """Texts per run; 0 before the first."""
-        return self.texts / self.batches if self.batches else 0.0
-
-    @property
-    def ms_per_text(self) -> float:
-        """Mean time inside the model per text; 0 before the first."""
-        return 1000 * self.busy_s / self.texts if self.texts else 0.0
+    batch_sizes: tuple[int, ...] = (0,) * (len(BATCH_BUCKETS) + 1)
+    """Runs by the number of their texts: up to each of `BATCH_BUCKETS`, then beyond."""
 
 
 class Embedder(Protocol):

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ragstone.analytics.asked_metrics import AskedMetrics
 from ragstone.analytics.tracker import QueryTracker
 from ragstone.answer.cached import CachingAnswers
 from ragstone.answer.evidence import Evidence
@@ -52,7 +53,7 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
     evidence = Evidence(standings, cache, recipes.answer, semantic)
     answered = AnswerPipeline(database, found, embedder, base.generator, settings, evidence)
     load, tracker = Load(), _open_tracker(stack, database, settings, base.metrics)
-    recorder = Recorder(tracker, load, longest)
+    recorder = Recorder(tracker, load, longest, sinks=[AskedMetrics(base.metrics)])
     search = SearchService(found, settings.search, base.metrics, cache, recorder)
     caching = CachingAnswers(answered, standings, cache, recipes)
     answers = AnswerService(caching, settings.answer, base.metrics, cache, recorder)

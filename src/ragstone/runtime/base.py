@@ -24,10 +24,12 @@ from ragstone.models.card import BUNDLED_FOLDER
 from ragstone.models.embedding_cache import CachingEmbedder
 from ragstone.models.hardware import usable_cores
 from ragstone.models.local import LocalModelOptions, open_local_embedder
+from ragstone.models.measured_generator import MeasuredGenerator
 from ragstone.models.unavailable import UnavailableEmbedder
 from ragstone.settings import Settings
 from ragstone.store.database import Database, open_database
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.resources import ResourceReader
 
 if TYPE_CHECKING:
     from ragstone.cache.ports import Tier
@@ -69,12 +71,13 @@ async def open_base(
     # The model loads beside the rest: 0.3 s, most of it outside the interpreter.
     opening = asyncio.create_task(_open_embedder(settings, embedder))
     stack.push_async_callback(_close_opened, opening)
-    database = await open_database(home.database, settings.store)
+    metrics = Metrics(version("ragstone"))
+    metrics.watch_resources(ResourceReader(home.folder))
+    database = await open_database(home.database, settings.store, metrics)
     stack.push_async_callback(database.aclose)
     slot = await to_thread.run_sync(take_slot, home.index)
     follower = await _open_follower(stack, database, slot, settings)
-    generator = _open_generator(stack, settings, generator)
-    metrics = Metrics(version("ragstone"))
+    generator = _measured(_open_generator(stack, settings, generator), metrics)
     cache = _open_cache(stack, settings, home, metrics, tier)
     return Base(
         settings=settings,
@@ -82,7 +85,7 @@ async def open_base(
         slot=slot,
         database=database,
         follower=follower,
-        embedder=_remembering(await opening, cache, metrics),
+        embedder=_watched(await opening, cache, metrics),
         generator=generator,
         cache=cache,
         metrics=metrics,
@@ -123,13 +126,18 @@ def _open_cache(
     return cache
 
 
-def _remembering(embedder: Embedder, cache: Cache, metrics: Metrics) -> Embedder:
+def _watched(embedder: Embedder, cache: Cache, metrics: Metrics) -> Embedder:
     """The model of this machine behind its cache; another embedder as it is."""
+    metrics.watch_embedder(embedder.statistics)
     if not isinstance(embedder, LocalEmbedder):
         return embedder
     caching = CachingEmbedder(embedder, cache)
     metrics.watch_query_embeddings(caching.lookups)
     return caching
+
+
+def _measured(generator: Generator | None, metrics: Metrics) -> Generator | None:
+    return None if generator is None else MeasuredGenerator(generator, metrics)
 
 
 async def _open_follower(

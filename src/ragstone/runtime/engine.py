@@ -24,6 +24,7 @@ from ragstone.ingest.worker import JobWorker
 from ragstone.ingest.write import Writer
 from ragstone.models.unavailable import UnavailableEmbedder
 from ragstone.operate.check import Checker
+from ragstone.operate.gauges import Gauges
 from ragstone.operate.health import Health
 from ragstone.operate.warm import Warmer, WarmingParts
 from ragstone.runtime.asking import open_asking
@@ -71,6 +72,7 @@ class Engine:
     checker: Checker
     health: Health
     metrics: Metrics
+    gauges: Gauges
     embedder: Embedder
     follower: IndexFollower
     database: Database
@@ -125,6 +127,7 @@ async def open_engine(
             checker=Checker(database, follower, writer, base.embedder, blobs),
             health=Health(database, follower, base.embedder, base.generator, base.cache),
             metrics=metrics,
+            gauges=Gauges(database, follower, metrics),
             embedder=base.embedder,
             follower=follower,
             database=database,

@@ -12,7 +12,7 @@ from uuid6 import uuid7
 from ragstone.analytics.asked import Asked
 from ragstone.analytics.asking import Asking
 from ragstone.answer.cached import CachingAnswers
-from ragstone.answer.events import AnswerEvent, Failed, Finished
+from ragstone.answer.events import AnswerEvent, Checked, Failed, Finished
 from ragstone.cache.rendered import Rendered
 from ragstone.deadline import Deadline
 from ragstone.errors import DependencyFailed, RagstoneError, error_of
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from ragstone.service.recording import Recorder
     from ragstone.telemetry.metrics import Metrics
     from ragstone.types import Answer, AnswerRequest
-
-MADE_ANEW = ("off", "miss")
 
 
 class AnswerService:
@@ -112,6 +110,9 @@ class AnswerService:
         await self._pipeline.keep_rendered(request, form, answer, body)
 
     def _shown(self, event: AnswerEvent, request: AnswerRequest) -> AnswerEvent:
+        if isinstance(event, Checked):
+            self._metrics.citations.labels("exact").inc(event.exact_count)
+            self._metrics.citations.labels("changed").inc(event.citation_count - event.exact_count)
         if isinstance(event, Finished):
             return replace(event, answer=self._noted(event.answer, request))
         return event
@@ -124,19 +125,9 @@ class AnswerService:
             self._recorder.record(Asked(asking, timer.timings_ms(), error_code=event.code))
 
     def _noted(self, answer: Answer, request: AnswerRequest) -> Answer:
-        """The answer, counted, with what of the caches was missing while it was made."""
+        """The answer with what of the caches was missing while it was made."""
         missing = self._cache.degraded() if request.search.use_cache else ()
-        shown = replace(answer, degraded=(*answer.degraded, *missing)) if missing else answer
-        self._count(shown)
-        return shown
-
-    def _count(self, answer: Answer) -> None:
-        self._metrics.corpus_version.set(answer.corpus_version)
-        for part in answer.degraded:
-            self._metrics.degraded.labels(part).inc()
-        if answer.usage is not None and answer.cache in MADE_ANEW:
-            self._metrics.generated_tokens.labels("prompt").inc(answer.usage.prompt_tokens)
-            self._metrics.generated_tokens.labels("completion").inc(answer.usage.completion_tokens)
+        return replace(answer, degraded=(*answer.degraded, *missing)) if missing else answer
 
 
 def _asked(asking: Asking, answer: Answer) -> Asked:

@@ -85,6 +85,7 @@ class DocumentService:
         written = await self._pipeline.run(request, deadline, timer, checkpoint or NoCheckpoint())
         self._metrics.documents_written.labels(written.status).inc()
         self._metrics.chunks_embedded.inc(written.embedded_count)
+        self._metrics.ingested_bytes.inc(len(request.file.content))
         return written
 
     async def edit(

@@ -62,9 +62,6 @@ class SearchService:
             result = replace(result, degraded=(*result.degraded, *missing))
         if is_tracked:
             self._recorder.record(_asked(asking, result))
-        self._metrics.corpus_version.set(result.corpus_version)
-        for part in result.degraded:
-            self._metrics.degraded.labels(part).inc()
         return result
 
     async def find_rendered(self, request: SearchRequest, form: str) -> Rendered | None:

@@ -39,6 +39,25 @@ class ChunkToEmbed:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class CorpusCounts:
+    """How much there is, of all tenants."""
+
+    documents: int
+    chunks: int
+    collections: int
+
+
+async def corpus_counts(connection: AsyncConnection) -> CorpusCounts:
+    """Rows of documents, chunks and collections."""
+    counts = select(
+        select(func.count()).select_from(documents).scalar_subquery(),
+        select(func.coalesce(func.sum(documents.c.chunk_count), 0)).scalar_subquery(),
+        select(func.count()).select_from(collections).scalar_subquery(),
+    )
+    return CorpusCounts(*(await connection.execute(counts)).one())
+
+
 async def row_problems(connection: AsyncConnection) -> RowReport:
     """Whether every document has the text and the chunks that it says it has."""
     text_lengths = (

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 from sqlalchemy import Connection, event, func, insert, inspect, select, text, update
@@ -26,6 +28,9 @@ from ragstone.store.tables import collections, corpus, meta
 from ragstone.store.version_watch import CorpusState, VersionWatch
 from ragstone.types import CollectionId
 
+if TYPE_CHECKING:
+    from ragstone.telemetry.metrics import Metrics
+
 StoreConnection = AsyncConnection
 """What a read or write block holds; rooms above the store name it by this."""
 
@@ -38,8 +43,11 @@ CORPUS_ROW = 1
 class Database:
     """The open database of one home. Build with `open_database`."""
 
-    def __init__(self, path: Path, reader: AsyncEngine, writer: AsyncEngine) -> None:
+    def __init__(
+        self, path: Path, reader: AsyncEngine, writer: AsyncEngine, metrics: Metrics | None = None
+    ) -> None:
         self.path = path
+        self._metrics = metrics
         self._reader = reader
         self._writer = writer
         self._write_turn = asyncio.Lock()
@@ -53,7 +61,7 @@ class Database:
             StoreFailed: the database does not answer.
             Overloaded: no connection became free in time.
         """
-        with _Translated(self.path):
+        with _Translated(self.path, self._metrics):
             async with self._reader.connect() as connection:
                 yield connection
 
@@ -64,10 +72,14 @@ class Database:
         Raises:
             StoreFailed: the database is locked for longer than `store.busy_timeout_s`, full or gone.
         """
+        asked = time.perf_counter()
         async with self._write_turn:
-            with _Translated(self.path):
+            with _Translated(self.path, self._metrics):
                 async with self._writer.begin() as connection:
+                    began = time.perf_counter()
                     yield connection
+            if self._metrics is not None:
+                self._metrics.observe_write(began - asked, time.perf_counter() - began)
 
     async def corpus_version(self) -> int:
         """The version of the newest committed change."""
@@ -124,7 +136,7 @@ async def raise_version(connection: AsyncConnection) -> int:
     return int((await connection.execute(raised.returning(corpus.c.version))).scalar_one())
 
 
-async def open_database(path: Path, settings: StoreSettings) -> Database:
+async def open_database(path: Path, settings: StoreSettings, metrics: Metrics | None = None) -> Database:
     """Open (and create or migrate) the SQLite database at `path`.
 
     Raises:
@@ -134,7 +146,7 @@ async def open_database(path: Path, settings: StoreSettings) -> Database:
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = _engine(path, settings, is_writer=True)
     reader = _engine(path, settings, is_writer=False)
-    database = Database(path, reader, writer)
+    database = Database(path, reader, writer, metrics)
     try:
         with _Translated(path):
             async with writer.begin() as connection:
@@ -243,13 +255,16 @@ async def _ensure_rows(connection: AsyncConnection) -> None:
 class _Translated:
     """Turns the driver's exceptions into ours; a context manager without a frame of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, metrics: Metrics | None = None) -> None:
         self._path = path
+        self._metrics = metrics
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, SQLAlchemyError) and self._metrics is not None:
+            self._metrics.database_errors.labels(type(error).__name__).inc()
         if isinstance(error, PoolTimeout):
             raise Overloaded("Every database connection is in use; try again in a moment.") from error
         if isinstance(error, DBAPIError):

@@ -1,191 +1,19 @@
-"""Every metric, declared in one registry; a name is written down here and nowhere else."""
+"""The metrics of one engine, made from the declarations in `families`; what moves them is called by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
-from typing import Protocol, get_args
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, partial
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from ragstone.telemetry import collectors, families
+from ragstone.telemetry.collectors import CacheFigures, EmbedderFigures, RedisFigures, Watched
+from ragstone.telemetry.families import Family
+from ragstone.telemetry.resources import Resources
 from ragstone.types import JobState
-
-HTTP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-STAGE_BUCKETS = (
-    0.0001,
-    0.00025,
-    0.0005,
-    0.001,
-    0.0025,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1.0,
-    5.0,
-    30.0,
-)
-
-
-class _QueryEmbeddings:
-    """Reads the cache's own counts instead of counting beside it."""
-
-    def __init__(self, read: Callable[[], tuple[int, int]]) -> None:
-        self._read = read
-
-    def collect(self) -> Iterator[Metric]:
-        hits, misses = self._read()
-        family = CounterMetricFamily(
-            "ragstone_query_embeddings", "Query embeddings by where they came from.", labels=("source",)
-        )
-        family.add_metric(("cache",), hits)
-        family.add_metric(("model",), misses)
-        yield family
-
-
-class CacheFigures(Protocol):
-    """What a cache tells of itself: see `ragstone.cache.cache.CacheStatistics`."""
-
-    @property
-    def name(self) -> str:
-        """Of the cache."""
-        ...
-
-    @property
-    def hits(self) -> Mapping[str, int]:
-        """By tier."""
-        ...
-
-    @property
-    def misses(self) -> int:
-        """Lookups that found nothing."""
-        ...
-
-    @property
-    def sets(self) -> int:
-        """Values kept."""
-        ...
-
-    @property
-    def errors(self) -> int:
-        """Entries that could not be read or kept."""
-        ...
-
-    @property
-    def saved_ms(self) -> float:
-        """What making the values that were found had taken."""
-        ...
-
-    @property
-    def saved_tokens(self) -> int:
-        """Tokens that the generator did not have to read and write."""
-        ...
-
-    @property
-    def entries(self) -> int:
-        """In memory now."""
-        ...
-
-    @property
-    def size_bytes(self) -> int:
-        """In memory now."""
-        ...
-
-
-class _Caches:
-    """Reads the caches' own counts."""
-
-    def __init__(self, read: Callable[[], Iterable[CacheFigures]]) -> None:
-        self._read = read
-
-    def collect(self) -> Iterator[Metric]:
-        lookups = CounterMetricFamily(
-            "ragstone_cache_lookups",
-            "Lookups by where the value lay; or miss.",
-            labels=("cache", "found"),
-        )
-        sets = CounterMetricFamily("ragstone_cache_sets", "Values kept.", labels=("cache",))
-        errors = CounterMetricFamily(
-            "ragstone_cache_errors", "Entries that could not be read or kept.", labels=("cache",)
-        )
-        saved = CounterMetricFamily(
-            "ragstone_cache_saved_seconds",
-            "What making the values that were found had taken.",
-            labels=("cache",),
-        )
-        tokens = CounterMetricFamily(
-            "ragstone_cache_saved_tokens", "Tokens of generations that were used again.", labels=("cache",)
-        )
-        entries = GaugeMetricFamily("ragstone_cache_entries", "Entries in memory.", labels=("cache",))
-        size = GaugeMetricFamily("ragstone_cache_bytes", "Bytes in memory.", labels=("cache",))
-        for figures in self._read():
-            for tier, count in figures.hits.items():
-                lookups.add_metric((figures.name, tier), count)
-            lookups.add_metric((figures.name, "miss"), figures.misses)
-            sets.add_metric((figures.name,), figures.sets)
-            errors.add_metric((figures.name,), figures.errors)
-            saved.add_metric((figures.name,), figures.saved_ms / 1000)
-            tokens.add_metric((figures.name,), figures.saved_tokens)
-            entries.add_metric((figures.name,), figures.entries)
-            size.add_metric((figures.name,), figures.size_bytes)
-        yield from (lookups, sets, errors, saved, tokens, entries, size)
-
-
-class RedisFigures(Protocol):
-    """What the Redis client of this process is doing."""
-
-    @property
-    def busy(self) -> int:
-        """Calls on their way."""
-        ...
-
-    @property
-    def waiting(self) -> int:
-        """Calls that wait for a connection."""
-        ...
-
-    @property
-    def limit(self) -> int:
-        """Calls that may be on their way at once."""
-        ...
-
-    @property
-    def failures(self) -> int:
-        """Calls that failed since the start."""
-        ...
-
-    @property
-    def is_available(self) -> bool:
-        """Whether it answers."""
-        ...
-
-
-class _Redis:
-    """Reads the client's own counts."""
-
-    def __init__(self, read: Callable[[], RedisFigures]) -> None:
-        self._read = read
-
-    def collect(self) -> Iterator[Metric]:
-        now = self._read()
-        calls = GaugeMetricFamily(
-            "ragstone_redis_calls", "Calls to Redis on their way, waiting, and the limit.", labels=("state",)
-        )
-        calls.add_metric(("busy",), now.busy)
-        calls.add_metric(("waiting",), now.waiting)
-        calls.add_metric(("limit",), now.limit)
-        yield calls
-        yield CounterMetricFamily(
-            "ragstone_redis_failures", "Calls to Redis that failed.", value=now.failures
-        )
-        yield GaugeMetricFamily(
-            "ragstone_redis_up", "Whether Redis answers; 0 while it is left alone.", value=now.is_available
-        )
 
 
 class Metrics:
@@ -195,124 +23,96 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
-        self._info = Info("ragstone", "The running application.", registry=self.registry)
+        application = families.APPLICATION
+        self._info = Info(application.name, application.help, registry=self.registry)
         self._info.info({"version": version})
         # Looking a series up by its labels takes longer than moving it.
         self._stage = cache(lambda operation, stage: self.stage_seconds.labels(operation, stage))
         self._http = cache(self._http_series)
-        self.http_requests = Counter(
-            "ragstone_http_requests",
-            "HTTP requests answered.",
-            ("method", "route", "status"),
-            registry=self.registry,
-        )
-        self.http_seconds = Histogram(
-            "ragstone_http_request_duration_seconds",
-            "Time from a request's first byte to the end of its response.",
-            ("method", "route"),
-            buckets=HTTP_BUCKETS,
-            registry=self.registry,
-        )
-        self.stage_seconds = Histogram(
-            "ragstone_stage_duration_seconds",
-            "Time spent in one stage of an operation.",
-            ("operation", "stage"),
-            buckets=STAGE_BUCKETS,
-            registry=self.registry,
-        )
-        self.documents_written = Counter(
-            "ragstone_documents_written",
-            "Documents by what a write did to them.",
-            ("status",),
-            registry=self.registry,
-        )
-        self.chunks_embedded = Counter(
-            "ragstone_chunks_embedded", "Chunks embedded during ingestion.", registry=self.registry
-        )
-        self.degraded = Counter(
-            "ragstone_degraded",
-            "Responses that something was missing from.",
-            ("part",),
-            registry=self.registry,
-        )
-        self.corpus_version = Gauge(
-            "ragstone_corpus_version",
-            "Version that the indexes of this process have applied.",
-            registry=self.registry,
-        )
-        self._declare_jobs()
-        self._declare_sources()
-        self._declare_queries()
-        self.generated_tokens = Counter(
-            "ragstone_generator_tokens",
-            "Tokens as the generator reports them.",
-            ("kind",),
-            registry=self.registry,
-        )
+        self._declare_http()
+        self._declare_questions()
+        self._declare_generation()
+        self._declare_ingestion()
+        self._declare_caches()
+        self._declare_store()
+        self.mcp_calls = self._counter(families.MCP_CALLS)
+        self.mcp_seconds = self._histogram(families.MCP_SECONDS)
 
-    def _declare_jobs(self) -> None:
-        self.jobs = Gauge(
-            "ragstone_jobs", "Jobs in the database by state.", ("state",), registry=self.registry
-        )
-        self.oldest_job_seconds = Gauge(
-            "ragstone_jobs_oldest_queued_seconds",
-            "Age of the oldest job that waits; 0 when none does.",
-            registry=self.registry,
-        )
-        self.jobs_finished = Counter(
-            "ragstone_job_attempts",
-            "Attempts at jobs by what they came to: ready, failed, postponed, cancelled, handed_back.",
-            ("outcome",),
-            registry=self.registry,
-        )
+    def _declare_http(self) -> None:
+        self.http_requests = self._counter(families.HTTP_REQUESTS)
+        self.http_seconds = self._histogram(families.HTTP_SECONDS)
+        self.http_in_flight = self._gauge(families.HTTP_IN_FLIGHT)
+        self.http_sent = self._counter(families.HTTP_SENT)
+        self.http_received = self._counter(families.HTTP_RECEIVED)
+        self.http_problems = self._counter(families.HTTP_PROBLEMS)
 
-    def _declare_sources(self) -> None:
-        self.source_runs = Counter(
-            "ragstone_source_runs", "Syncs of sources by how they ended.", ("state",), registry=self.registry
-        )
-        self.source_items = Counter(
-            "ragstone_source_items",
-            "Documents of sources by what a sync did to them.",
-            ("outcome",),
-            registry=self.registry,
-        )
+    def _declare_questions(self) -> None:
+        self.questions = self._counter(families.QUESTIONS)
+        self.question_seconds = self._histogram(families.QUESTION_SECONDS)
+        self.question_errors = self._counter(families.QUESTION_ERRORS)
+        self.question_hits = self._histogram(families.QUESTION_HITS)
+        self.questions_without_hits = self._counter(families.QUESTIONS_WITHOUT_HITS)
+        self.top_score = self._histogram(families.TOP_SCORE)
+        self.retrieval_seconds = self._histogram(families.RETRIEVAL_SECONDS)
+        self.stage_seconds = self._histogram(families.STAGE_SECONDS)
+        self.answers = self._counter(families.ANSWERS)
+        self.citations = self._counter(families.CITATIONS)
+        self.degraded = self._counter(families.DEGRADED)
 
-    def _declare_queries(self) -> None:
-        self.queries_tracked = Counter(
-            "ragstone_queries_tracked",
-            "Questions by what tracking did with them: recorded, dropped, evicted.",
-            ("outcome",),
-            registry=self.registry,
-        )
-        self.queries_waiting = Gauge(
-            "ragstone_queries_waiting",
-            "Different questions counted in memory and not stored yet.",
-            registry=self.registry,
-        )
-        self.warming_runs = Counter(
-            "ragstone_cache_warming_runs",
-            "Warmings by how they ended: done, cancelled, failed.",
-            ("state",),
-            registry=self.registry,
-        )
-        self.warmed_requests = Counter(
-            "ragstone_cache_warmed_requests",
-            "Requests asked again by warmings, by outcome: warmed, failed, skipped.",
-            ("outcome",),
-            registry=self.registry,
-        )
+    def _declare_generation(self) -> None:
+        self.generations = self._counter(families.GENERATIONS)
+        self.generation_seconds = self._histogram(families.GENERATION_SECONDS)
+        self.first_token_seconds = self._histogram(families.FIRST_TOKEN_SECONDS)
+        self.tokens_per_second = self._histogram(families.TOKENS_PER_SECOND)
+        self.generated_tokens = self._counter(families.GENERATOR_TOKENS)
+
+    def _declare_ingestion(self) -> None:
+        self.documents_written = self._counter(families.DOCUMENTS_WRITTEN)
+        self.ingested_bytes = self._counter(families.INGESTED_BYTES)
+        self.chunks_embedded = self._counter(families.CHUNKS_EMBEDDED)
+        self.jobs = self._gauge(families.JOBS)
+        self.oldest_job_seconds = self._gauge(families.OLDEST_JOB)
+        self.jobs_finished = self._counter(families.JOB_ATTEMPTS)
+        self.job_seconds = self._histogram(families.JOB_SECONDS)
+        self.source_runs = self._counter(families.SOURCE_RUNS)
+        self.source_items = self._counter(families.SOURCE_ITEMS)
+
+    def _declare_caches(self) -> None:
+        self.queries_tracked = self._counter(families.QUERIES_TRACKED)
+        self.queries_waiting = self._gauge(families.QUERIES_WAITING)
+        self.warming_runs = self._counter(families.WARMING_RUNS)
+        self.warmed_requests = self._counter(families.WARMED_REQUESTS)
+
+    def _declare_store(self) -> None:
+        self.corpus_version = self._gauge(families.CORPUS_VERSION)
+        self.documents = self._gauge(families.CORPUS_DOCUMENTS)
+        self.chunks = self._gauge(families.CORPUS_CHUNKS)
+        self.collections = self._gauge(families.COLLECTIONS)
+        self.index_behind = self._gauge(families.INDEX_BEHIND)
+        self.database_writes = self._histogram(families.DATABASE_WRITES)
+        self.database_waits = self._histogram(families.DATABASE_WAITS)
+        self.database_errors = self._counter(families.DATABASE_ERRORS)
+        self.database_bytes = self._gauge(families.DATABASE_BYTES)
 
     def watch_query_embeddings(self, read: Callable[[], tuple[int, int]]) -> None:
         """Expose the cache of query embeddings: `read` gives its hits and misses at each scrape."""
-        self.registry.register(_QueryEmbeddings(read))
+        self.registry.register(Watched(partial(collectors.query_embeddings, read)))
+
+    def watch_embedder(self, read: Callable[[], EmbedderFigures]) -> None:
+        """Expose the embedding model: `read` gives its figures at each scrape."""
+        self.registry.register(Watched(partial(collectors.embedder, read)))
 
     def watch_caches(self, read: Callable[[], Iterable[CacheFigures]]) -> None:
         """Expose the caches: `read` gives the figures of each at each scrape."""
-        self.registry.register(_Caches(read))
+        self.registry.register(Watched(partial(collectors.caches, read)))
 
     def watch_redis(self, read: Callable[[], RedisFigures]) -> None:
         """Expose the Redis client: `read` gives its figures at each scrape."""
-        self.registry.register(_Redis(read))
+        self.registry.register(Watched(partial(collectors.redis, read)))
+
+    def watch_resources(self, read: Callable[[], Resources]) -> None:
+        """Expose processor, memory, disk and GPUs: `read` gives the figures at each scrape."""
+        self.registry.register(Watched(partial(collectors.resources, read)))
 
     def observe_queue(self, counts: Mapping[JobState, int], oldest_s: float) -> None:
         """Set the gauges of the queue."""
@@ -330,12 +130,35 @@ class Metrics:
         requests.inc()
         durations.observe(seconds)
 
+    def observe_bodies(self, received: int, sent: int) -> None:
+        """Count the bytes of a request that was answered."""
+        self.http_in_flight.dec()
+        if received:
+            self.http_received.inc(received)
+        self.http_sent.inc(sent)
+
+    def observe_write(self, waited_s: float, spent_s: float) -> None:
+        """Note one write transaction of the database."""
+        self.database_waits.observe(waited_s)
+        self.database_writes.observe(spent_s)
+
+    def exposition(self) -> bytes:
+        """All metrics in the Prometheus text format."""
+        return generate_latest(self.registry)
+
     def _http_series(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
         return (
             self.http_requests.labels(method, route, str(status)),
             self.http_seconds.labels(method, route),
         )
 
-    def exposition(self) -> bytes:
-        """All metrics in the Prometheus text format."""
-        return generate_latest(self.registry)
+    def _counter(self, family: Family) -> Counter:
+        return Counter(family.name, family.help, family.labels, registry=self.registry)
+
+    def _gauge(self, family: Family) -> Gauge:
+        return Gauge(family.name, family.help, family.labels, registry=self.registry)
+
+    def _histogram(self, family: Family) -> Histogram:
+        return Histogram(
+            family.name, family.help, family.labels, buckets=family.buckets, registry=self.registry
+        )

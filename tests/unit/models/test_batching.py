@@ -308,8 +308,7 @@ async def test_statistics_count_runs_and_texts(
 
     statistics = embedder.statistics()
     assert (statistics.batches, statistics.texts, statistics.queue_length) == (2, 48, 0)
-    assert statistics.mean_batch_size == 24.0
-    assert statistics.ms_per_text == 2000 / 48
+    assert statistics.batch_sizes == (0, 0, 0, 0, 1, 1, 0)
 
 
 async def test_texts_that_one_caller_waits_for_go_ahead_of_passages(

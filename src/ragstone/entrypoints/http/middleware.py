@@ -36,6 +36,9 @@ class _Exchange:
     request_id: str
     began: float = field(default_factory=time.perf_counter)
     status: int = 500
+    received: int = 0
+    sent: int = 0
+    """Bytes of bodies."""
 
     @property
     def elapsed_s(self) -> float:
@@ -69,6 +72,7 @@ class RequestMiddleware:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         sender = self._sender(exchange, send)
+        self._metrics.http_in_flight.inc()
         try:
             await self._serve(exchange, headers, receive, sender)
         finally:
@@ -80,11 +84,12 @@ class RequestMiddleware:
         refusal = self._refusal(headers)
         if refusal is not None:
             status, code, detail = refusal
+            exchange.scope["ragstone.problem"] = code
             path = exchange.scope["path"]
             response = problem(status, code, detail, path=path, request_id=exchange.request_id)
             await response(exchange.scope, receive, send)
             return
-        await self._app(exchange.scope, self._limited(receive), send)
+        await self._app(exchange.scope, self._limited(exchange, receive), send)
 
     def _refusal(self, headers: dict[str, str]) -> tuple[HTTPStatus, str, str] | None:
         host = headers.get("host", "")
@@ -103,15 +108,13 @@ class RequestMiddleware:
             return (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "request_too_large", self._too_large())
         return None
 
-    def _limited(self, receive: Receive) -> Receive:
+    def _limited(self, exchange: _Exchange, receive: Receive) -> Receive:
         """A body without a length is counted while it streams."""
-        seen = 0
 
         async def limited() -> Message:
-            nonlocal seen
             message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._max_bytes:
+            exchange.received += len(message.get("body", b""))
+            if exchange.received > self._max_bytes:
                 from starlette.exceptions import HTTPException
 
                 raise HTTPException(413, self._too_large())
@@ -136,6 +139,8 @@ class RequestMiddleware:
                     (b"server-timing", _server_timing(exchange.scope, elapsed_ms)),
                     (b"x-content-type-options", b"nosniff"),
                 ]
+            else:
+                exchange.sent += len(message.get("body", b""))
             await send(message)
 
         return sender
@@ -144,6 +149,9 @@ class RequestMiddleware:
         elapsed_s, route = exchange.elapsed_s, exchange.route
         method = exchange.scope["method"]
         self._metrics.observe_http(method, route, exchange.status, elapsed_s)
+        self._metrics.observe_bodies(exchange.received, exchange.sent)
+        if code := exchange.scope.get("ragstone.problem"):
+            self._metrics.http_problems.labels(code).inc()
         log.info(
             "http_request",
             method=method,

@@ -140,6 +140,7 @@ def _respond(
     request: Request, status: HTTPStatus, code: str, detail: str, *, retryable: bool = False
 ) -> Response:
     request_id = request.scope.get("ragstone.request_id", "")
+    request.scope["ragstone.problem"] = code
     return problem(status, code, detail, path=request.url.path, request_id=request_id, retryable=retryable)
 
 

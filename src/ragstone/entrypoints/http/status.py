@@ -51,5 +51,5 @@ async def metrics(engine: EngineOf) -> Response:
     if not engine.settings.telemetry.metrics:
         raise NotFound("Metrics are switched off; set telemetry.metrics = true.")
     await engine.jobs.measure()
-    engine.metrics.corpus_version.set(engine.follower.applied_version)
+    await engine.gauges.refresh()
     return Response(engine.metrics.exposition(), media_type=engine.metrics.content_type)

@@ -1,0 +1,82 @@
+"""GPUs as the system's drivers tell of them: NVIDIA through NVML, AMD through the kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal, Protocol
+
+DRM = Path("/sys/class/drm")
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU now; `busy_ratio` is the share of the last moments in which it worked, 0 to 1."""
+
+    name: str
+    kind: Literal["cuda", "rocm"]
+    used_bytes: int
+    total_bytes: int
+    busy_ratio: float
+
+
+class _Nvml(Protocol):
+    """The part of NVML's Python face that is used."""
+
+    def nvmlInit(self) -> None: ...  # noqa: N802 - NVML's own names
+
+    def nvmlDeviceGetCount(self) -> int: ...  # noqa: N802
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> object: ...  # noqa: N802
+
+    def nvmlDeviceGetName(self, handle: object) -> str: ...  # noqa: N802
+
+    def nvmlDeviceGetMemoryInfo(self, handle: object) -> object: ...  # noqa: N802
+
+    def nvmlDeviceGetUtilizationRates(self, handle: object) -> object: ...  # noqa: N802
+
+
+def find_gpus(drm: Path = DRM, open_nvml: Callable[[], _Nvml | None] | None = None) -> tuple[Gpu, ...]:
+    """Every GPU that a driver tells of; none where there is none."""
+    nvml = (open_nvml or _open_nvml)()
+    return (*(_nvidia(nvml) if nvml is not None else ()), *_amd(drm))
+
+
+@cache
+def _open_nvml() -> _Nvml | None:
+    """NVML where its Python face (extra `gpu`) and a driver are; asked once, a driver does not come later."""
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    return pynvml  # type: ignore[no-any-return]
+
+
+def _nvidia(nvml: _Nvml) -> Iterator[Gpu]:
+    for index in range(nvml.nvmlDeviceGetCount()):
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        memory, rates = nvml.nvmlDeviceGetMemoryInfo(handle), nvml.nvmlDeviceGetUtilizationRates(handle)
+        used, total = int(getattr(memory, "used", 0)), int(getattr(memory, "total", 0))
+        busy = float(getattr(rates, "gpu", 0)) / 100
+        yield Gpu(f"{index}: {nvml.nvmlDeviceGetName(handle)}", "cuda", used, total, busy)
+
+
+def _amd(drm: Path) -> Iterator[Gpu]:
+    for card in sorted(drm.glob("card[0-9]*/device")):
+        total = _number(card / "mem_info_vram_total")
+        if total is not None:
+            used, busy = _number(card / "mem_info_vram_used"), _number(card / "gpu_busy_percent")
+            yield Gpu(card.parent.name, "rocm", used or 0, total, (busy or 0) / 100)
+
+
+def _number(file: Path) -> int | None:
+    try:
+        return int(file.read_text("ascii"))
+    except (OSError, ValueError):
+        return None

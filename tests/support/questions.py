@@ -9,10 +9,12 @@ from pathlib import Path
 
 from ragstone.analytics.asked import present_ms
 from ragstone.analytics.asking import Asking
+from ragstone.analytics.query_log import QueryLog
 from ragstone.analytics.tracker import QueryTracker
 from ragstone.service.queries import QueryService
 from ragstone.settings import CacheSettings, Settings
 from ragstone.store.database import Database
+from ragstone.store.log_file import LogFile
 from ragstone.store.queries import DAY_MS
 from ragstone.telemetry.metrics import Metrics
 from ragstone.types import LOCAL_OWNER, Principal, SearchRequest
@@ -27,6 +29,7 @@ class Tracked:
     tracker: QueryTracker
     service: QueryService
     metrics: Metrics
+    log: QueryLog
     days_back: int = 0
 
     def present_ms(self) -> int:
@@ -56,7 +59,8 @@ def tracked_on(database: Database, **changed: int) -> Tracked:
     metrics = Metrics("0")
     found: list[Tracked] = []
     tracker = QueryTracker(database, settings.cache, metrics, lambda: found[0].present_ms())
-    found.append(Tracked(database, tracker, QueryService(database, tracker, settings), metrics))
+    log = QueryLog(LogFile(database.path.with_name("log.db")), settings.analytics, metrics)
+    found.append(Tracked(database, tracker, QueryService(database, tracker, log, settings), metrics, log))
     return found[0]
 
 

@@ -99,7 +99,7 @@ class ErrorLog:
 
 
 def severity_of(error: BaseException) -> Severity:
-    """`warning` for what the caller can mend, `error` for a part that failed, `critical` for what nobody meant."""
+    """`warning`: the caller can mend it; `error`: a part failed; `critical`: nobody meant it to happen."""
     if isinstance(error, OPERATION_FAILURES):
         return "error"
     return "warning" if isinstance(error, RagstoneError) and error.code != RagstoneError.code else "critical"

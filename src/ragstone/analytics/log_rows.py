@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from ragstone.analytics.words import digest_of
 from ragstone.store.log_tables import NUMBER_BITS
 from ragstone.store.queries import audience_of
 from ragstone.store.query_log import AccessRow, QueryRow, RowId
-from ragstone.types import Hit, JsonValue, ScoreBreakdown
+from ragstone.types import Hit, JsonValue, Usage
 
 if TYPE_CHECKING:
     from ragstone.settings import AnalyticsSettings
@@ -24,7 +24,7 @@ REMEMBERED = 4_000
 """Requests whose hits a repeated response may be told to hold."""
 MADE_ANEW = ("off", "miss")
 GENERATING = ("generate", "quote")
-NEITHER = ("cache", "check", "wait", "total")
+RETRIEVE = "retrieve"
 COUNTER_BITS = NUMBER_BITS // 2
 
 
@@ -77,9 +77,11 @@ class Noted:
 class LogRows:
     """Turns requests into rows; remembers whose hits a repeated response holds."""
 
-    def __init__(self, settings: AnalyticsSettings, numbers: RowNumbers) -> None:
+    def __init__(self, settings: AnalyticsSettings, numbers: RowNumbers, model: str | None = None) -> None:
+        """Args: `model` is the generator's, for answers that do not name theirs."""
         self._settings = settings
         self._numbers = numbers
+        self._model = model
         self._hits_of: LRUCache[tuple[object, ...], tuple[RowId, int | None]] = LRUCache(REMEMBERED)
 
     def of(self, noted: Noted) -> tuple[QueryRow, list[AccessRow]]:
@@ -106,7 +108,7 @@ class LogRows:
             source_count=asked.hit_count,
             citation_count=citation_count,
             answer_mode=asked.mode,
-            model=asked.model,
+            model=self._model_of(asked),
             mode=search.mode,
             is_hybrid=search.mode == "hybrid",
             is_reranked="rerank" in asked.timings_ms,
@@ -118,10 +120,11 @@ class LogRows:
             corpus_version=asked.corpus_version,
             metadata=_metadata(asked),
         )
-        return replace(row, **self._measured(noted)), self._accesses(noted, number)
+        measured = self._spent(_scored(_timed(row, asked), noted.hits), asked)
+        return measured, self._accesses(noted, number)
 
     def _shared(self, noted: Noted, number: RowId, digest: bytes) -> tuple[RowId | None, int | None]:
-        """Whose accesses and how many citations the response has: its own, or those it was sent with before."""
+        """Whose accesses and how many citations it has: its own, or those it was sent with before."""
         asked = noted.asked
         if not asked.hit_count or not self._settings.accesses_per_query:
             return None, noted.citation_count
@@ -132,26 +135,19 @@ class LogRows:
             return number, noted.citation_count
         return self._hits_of.get(key, (None, None))
 
-    def _measured(self, noted: Noted) -> dict[str, object]:
-        """Times, relevance and what was spent."""
-        asked, timings = noted.asked, noted.asked.timings_ms
-        total = timings.get("total", sum(timings.values()))
-        scores = sorted((hit.relevance for hit in noted.hits), reverse=True)
-        found: dict[str, object] = {"total_ms": total}
-        if scores:
-            found["relevance_scores"] = tuple(round(score, 4) for score in scores)
-            found["mean_relevance"] = sum(scores) / len(scores)
-            found["best_relevance"] = scores[0]
-        generation = sum(timings.get(name, 0.0) for name in GENERATING)
-        if asked.cache != "hit":
-            aside = sum(timings.get(name, 0.0) for name in NEITHER if name != "total")
-            found["retrieval_ms"] = max(0.0, total - generation - aside)
-            found["generation_ms"] = generation if asked.asking.kind == "ask" else None
-        if asked.usage is not None and asked.cache in MADE_ANEW:
-            found["prompt_tokens"] = asked.usage.prompt_tokens
-            found["completion_tokens"] = asked.usage.completion_tokens
-            found["cost"] = cost_of(self._settings, asked)
-        return found
+    def _spent(self, row: QueryRow, asked: Asked) -> QueryRow:
+        """With its tokens and their cost, if it was not answered from a cache."""
+        if asked.usage is None or asked.cache not in MADE_ANEW:
+            return row
+        return replace(
+            row,
+            prompt_tokens=asked.usage.prompt_tokens,
+            completion_tokens=asked.usage.completion_tokens,
+            cost=cost_of(self._settings, row.model, asked.usage),
+        )
+
+    def _model_of(self, asked: Asked) -> str | None:
+        return asked.model or (self._model if asked.mode == "generated" else None)
 
     def _accesses(self, noted: Noted, number: RowId) -> list[AccessRow]:
         asked = noted.asked
@@ -171,24 +167,48 @@ class LogRows:
         ]
 
 
+def generation_ms(timings_ms: Mapping[str, float]) -> float:
+    """What writing an answer took, by a generator or by quoting."""
+    return sum(timings_ms.get(name, 0.0) for name in GENERATING)
+
+
 def relevance_of(hit: Hit) -> float:
-    """How well a hit fits its question, 0..1, on a scale that compares among questions."""
-    return relevance_of_scores(hit.scores)
+    """How well a hit fits its question, 0..1: the better of the shares that its legs gave it (`LegScore`).
 
-
-def relevance_of_scores(scores: ScoreBreakdown) -> float:
-    """The better of the shares that its legs gave it; see `LegScore`."""
-    shares = [leg.share for leg in (scores.lexical, scores.dense) if leg is not None]
+    Unlike scores, these compare among questions.
+    """
+    shares = [leg.share for leg in (hit.scores.lexical, hit.scores.dense) if leg is not None]
     return min(1.0, max(0.0, *shares)) if shares else 0.0
 
 
-def cost_of(settings: AnalyticsSettings, asked: Asked) -> float | None:
+def cost_of(settings: AnalyticsSettings, model: str | None, usage: Usage) -> float | None:
     """What the tokens of a generation cost; None when its model has no price."""
-    price = settings.price_of(asked.model)
-    if price is None or asked.usage is None:
+    price = settings.price_of(model)
+    if price is None:
         return None
-    spent = asked.usage.prompt_tokens * price.prompt + asked.usage.completion_tokens * price.completion
-    return spent / 1_000_000
+    return (usage.prompt_tokens * price.prompt + usage.completion_tokens * price.completion) / 1_000_000
+
+
+def _timed(row: QueryRow, asked: Asked) -> QueryRow:
+    timings, is_answer = asked.timings_ms, asked.asking.kind == "ask"
+    total = timings.get("total")
+    if asked.cache == "hit":
+        return replace(row, total_ms=total)
+    retrieval = timings.get(RETRIEVE) if is_answer else total
+    generation = generation_ms(timings) if is_answer else None
+    return replace(row, total_ms=total, retrieval_ms=retrieval, generation_ms=generation)
+
+
+def _scored(row: QueryRow, hits: Sequence[HitNote]) -> QueryRow:
+    if not hits:
+        return row
+    scores = sorted((hit.relevance for hit in hits), reverse=True)
+    return replace(
+        row,
+        relevance_scores=tuple(round(score, 4) for score in scores),
+        mean_relevance=sum(scores) / len(scores),
+        best_relevance=scores[0],
+    )
 
 
 def _metadata(asked: Asked) -> Mapping[str, JsonValue]:

@@ -1,4 +1,4 @@
-"""Writes the log: a request leaves a note in memory, one task stores what has gathered, off the event loop."""
+"""Writes the log: a request leaves a note in memory, one task stores what has gathered in a thread."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ragstone.analytics.asked import Asked, present_ms
-from ragstone.analytics.log_rows import LogRows, Noted, RowNumbers
+from ragstone.analytics.log_rows import RETRIEVE, LogRows, Noted, RowNumbers, generation_ms
 from ragstone.cancellation import run_to_end
 from ragstone.errors import RagstoneError
 from ragstone.store.log_tables import TABLES
@@ -80,6 +80,7 @@ class QueryLog:
         file: LogFile,
         settings: AnalyticsSettings,
         metrics: Metrics,
+        model: str | None = None,
         clock_ms: Callable[[], int] = present_ms,
     ) -> None:
         self._file = file
@@ -87,7 +88,7 @@ class QueryLog:
         self._metrics = metrics
         self._clock_ms = clock_ms
         self._numbers = RowNumbers()
-        self._rows = LogRows(settings, RowNumbers())  # of its own: it works in a thread
+        self._rows = LogRows(settings, RowNumbers(), model)  # of its own: it works in a thread
         self._waiting = _Waiting()
         self._changed, self._full = asyncio.Event(), asyncio.Event()
         self._turn = asyncio.Lock()
@@ -231,9 +232,7 @@ class QueryLog:
         for table, rows in (("query_logs", requests), ("error_logs", errors), ("system_metrics", system)):
             self._metrics.log_rows.labels(table, "stored").inc(len(rows))
 
-    def _batch(
-        self, requests: list[Noted], errors: list[ErrorRow], system: list[SystemRow]
-    ) -> LogBatch:
+    def _batch(self, requests: list[Noted], errors: list[ErrorRow], system: list[SystemRow]) -> LogBatch:
         rows = [self._rows.of(noted) for noted in requests]
         accesses = [access for _, found in rows for access in found]
         return LogBatch([row for row, _ in rows], accesses, errors, system)
@@ -258,18 +257,18 @@ class QueryLog:
 
     def _count(self, asked: Asked) -> None:
         tally, timings = self._tally, asked.timings_ms
-        total = timings.get("total", 0.0)
+        total, is_answer = timings.get("total", 0.0), asked.asking.kind == "ask"
         tally.count += 1
         tally.query_ms += total
-        generation = timings.get("generate", 0.0) + timings.get("quote", 0.0)
-        if generation:
-            tally.generated += 1
-            tally.generation_ms += generation
-        if asked.cache != "hit":
+        if asked.cache != "hit" and asked.error_code is None:
             tally.retrieved += 1
-            tally.retrieval_ms += max(0.0, total - generation)
+            tally.retrieval_ms += timings.get(RETRIEVE, 0.0) if is_answer else total
+            tally.generated += is_answer
+            tally.generation_ms += generation_ms(timings)
 
-    def _has_room(self, waiting: deque[object] | deque[Noted] | deque[ErrorRow] | deque[SystemRow], table: str) -> bool:
+    def _has_room(
+        self, waiting: deque[object] | deque[Noted] | deque[ErrorRow] | deque[SystemRow], table: str
+    ) -> bool:
         has_room = len(waiting) < BUFFERED
         if not has_room:
             self._drop(1, table)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import socket
-import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import structlog
 from anyio import to_thread
@@ -23,35 +20,20 @@ from ragstone.types import DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from ragstone.analytics.query_log import QueryLog
+    from ragstone.store.audit import CorpusCounts
+    from ragstone.telemetry.collectors import CacheFigures
+    from ragstone.telemetry.resources import Resources
 
 log = structlog.get_logger(__name__)
 
-GPU_TIMEOUT_S = 5.0
-GPU_COMMAND = ("--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits")
-MIB = 2**20
-
-
-class Lookups(Protocol):
-    """What a cache tells of itself."""
-
-    @property
-    def hits(self) -> Mapping[str, int]:
-        """By tier."""
-        ...
-
-    @property
-    def misses(self) -> int:
-        """Lookups that found nothing."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
-class Gauges:
-    """Where the figures of the product come from."""
+class Figures:
+    """Where they come from."""
 
-    caches: Callable[[], Iterable[Lookups]]
-    corpus: Callable[[], Awaitable[tuple[int, int]]]
-    """Documents and chunks."""
+    resources: Callable[[], Resources]
+    caches: Callable[[], Iterable[CacheFigures]]
+    corpus: Callable[[], Awaitable[CorpusCounts]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +47,15 @@ class _Seen:
 
 
 class SystemSampler:
-    """Writes a row every `every_s` seconds while it runs; 0 does without."""
+    """Writes a row every `every_s` seconds once started; 0 does without."""
 
-    def __init__(self, query_log: QueryLog, gauges: Gauges, every_s: float) -> None:
+    def __init__(self, query_log: QueryLog, figures: Figures, every_s: float) -> None:
         self._log = query_log
-        self._gauges = gauges
+        self._figures = figures
         self._every_s = every_s
         self._process = f"{socket.gethostname()}:{os.getpid()}"
         self._task: asyncio.Task[None] | None = None
-        self._seen = self._look()
+        self._seen = self._look(time.process_time())
 
     def start(self) -> None:
         """Begin; meant for servers and workers, not for single commands."""
@@ -88,26 +70,24 @@ class SystemSampler:
 
     async def sample(self) -> SystemRow:
         """One row, of what happened since the last one."""
-        before, self._seen = self._seen, self._look()
-        now, tally = self._seen, self._log.take_tally()
-        spent_s = max(now.at - before.at, 1e-6)
-        lookups = now.lookups - before.lookups
-        documents, chunks = await self._corpus()
-        gpu_percent, gpu_memory = await to_thread.run_sync(read_gpu)
-        present = present_ms()
+        found = await to_thread.run_sync(self._figures.resources)
+        counts = await self._counts()
+        before, self._seen = self._seen, self._look(found.cpu_s)
+        now, tally, present = self._seen, self._log.take_tally(), present_ms()
+        spent_s, lookups = max(now.at - before.at, 1e-3), now.lookups - before.lookups
         return SystemRow(
             id=self._log.number(present),
             at_ms=present,
             process=self._process,
             tenant_id=DEFAULT_TENANT,
-            cpu_percent=(now.cpu_s - before.cpu_s) * 100 / spent_s,
-            memory_bytes=resident_bytes(),
-            gpu_percent=gpu_percent,
-            gpu_memory_bytes=gpu_memory,
-            connections=open_sockets(),
+            cpu_percent=max(0.0, now.cpu_s - before.cpu_s) * 100 / spent_s,
+            memory_bytes=found.resident_bytes,
+            gpu_percent=max((gpu.busy_ratio * 100 for gpu in found.gpus), default=None),
+            gpu_memory_bytes=sum(gpu.used_bytes for gpu in found.gpus) if found.gpus else None,
+            connections=found.connections,
             cache_hit_rate=(now.hits - before.hits) / lookups if lookups else None,
-            documents=documents,
-            chunks=chunks,
+            documents=None if counts is None else counts.documents,
+            chunks=None if counts is None else counts.chunks,
             mean_query_ms=_mean(tally.query_ms, tally.count),
             mean_retrieval_ms=_mean(tally.retrieval_ms, tally.retrieved),
             mean_generation_ms=_mean(tally.generation_ms, tally.generated),
@@ -122,68 +102,17 @@ class SystemSampler:
             except OSError as error:
                 log.warning("system_metrics_not_read", error=type(error).__name__)
 
-    async def _corpus(self) -> tuple[int | None, int | None]:
+    async def _counts(self) -> CorpusCounts | None:
         try:
-            return await self._gauges.corpus()
+            return await self._figures.corpus()
         except RagstoneError:
-            return None, None
+            return None
 
-    def _look(self) -> _Seen:
-        caches = list(self._gauges.caches())
+    def _look(self, cpu_s: float) -> _Seen:
+        caches = list(self._figures.caches())
         hits = sum(sum(cache.hits.values()) for cache in caches)
-        misses = sum(cache.misses for cache in caches)
-        return _Seen(time.monotonic(), time.process_time(), hits, hits + misses)
-
-
-def resident_bytes() -> int | None:
-    """Memory that this process holds; None where the system does not tell."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def open_sockets() -> int | None:
-    """Connections that this process holds open, its listening socket included."""
-    try:
-        links = [os.readlink(path) for path in _handles()]
-    except OSError:
-        return None
-    return sum(link.startswith("socket:") for link in links)
-
-
-def _handles() -> Iterable[str]:
-    for handle in os.listdir("/proc/self/fd"):
-        path = f"/proc/self/fd/{handle}"
-        if os.path.islink(path):  # the handle of the listing itself is gone by now
-            yield path
-
-
-def read_gpu() -> tuple[float | None, int | None]:
-    """Use in percent and memory in bytes of the busiest GPU; None without one. Blocks for up to 5 s."""
-    command = shutil.which("nvidia-smi")
-    if command is None:
-        return None, None
-    try:
-        done = subprocess.run(  # noqa: S603 (a program of the machine, no word of a user)
-            [command, *GPU_COMMAND], capture_output=True, text=True, timeout=GPU_TIMEOUT_S, check=True
-        )
-        return parsed_gpu(done.stdout)
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return None, None
-
-
-def parsed_gpu(table: str) -> tuple[float | None, int | None]:
-    """The busiest row of what the driver's tool prints: percent, MiB."""
-    rows = [[float(cell) for cell in line.split(",")] for line in table.splitlines() if line.strip()]
-    if not rows:
-        return None, None
-    percent, memory = max(rows)
-    return percent, int(memory * MIB)
+        return _Seen(time.monotonic(), cpu_s, hits, hits + sum(cache.misses for cache in caches))
 
 
 def _mean(total: float, count: int) -> float | None:
     return total / count if count else None
-
-

@@ -6,7 +6,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ragstone.analytics.asked import AskedSink
 from ragstone.analytics.asked_metrics import AskedMetrics
+from ragstone.analytics.error_log import ErrorLog
+from ragstone.analytics.query_log import QueryLog
+from ragstone.analytics.system_metrics import Figures, SystemSampler
 from ragstone.analytics.tracker import QueryTracker
 from ragstone.answer.cached import CachingAnswers
 from ragstone.answer.evidence import Evidence
@@ -23,8 +27,11 @@ from ragstone.service.queries import QueryService, Repeater
 from ragstone.service.recording import Recorder
 from ragstone.service.search import SearchService
 from ragstone.settings import Settings
+from ragstone.store.audit import CorpusCounts, corpus_counts
 from ragstone.store.database import Database
+from ragstone.store.log_file import LogFile
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.resources import ResourceReader
 
 if TYPE_CHECKING:
     pass
@@ -39,6 +46,8 @@ class Asking:
     queries: QueryService
     repeater: Repeater
     load: Load
+    log: QueryLog
+    errors: ErrorLog
 
 
 def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
@@ -53,7 +62,10 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
     evidence = Evidence(standings, cache, recipes.answer, semantic)
     answered = AnswerPipeline(database, found, embedder, base.generator, settings, evidence)
     load, tracker = Load(), _open_tracker(stack, database, settings, base.metrics)
-    recorder = Recorder(tracker, load, longest, sinks=[AskedMetrics(base.metrics)])
+    log = _open_log(stack, base)
+    errors = ErrorLog(log)
+    sinks: list[AskedSink] = [AskedMetrics(base.metrics), log.record, errors.note_asked]
+    recorder = Recorder(tracker, load, longest, sinks)
     search = SearchService(found, settings.search, base.metrics, cache, recorder)
     caching = CachingAnswers(answered, standings, cache, recipes)
     answers = AnswerService(caching, settings.answer, base.metrics, cache, recorder)
@@ -61,9 +73,11 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
     return Asking(
         search=search,
         answers=answers,
-        queries=QueryService(database, tracker, settings),
+        queries=QueryService(database, tracker, log, settings),
         repeater=Repeater(search, answers, answers_too=answers_too),
         load=load,
+        log=log,
+        errors=errors,
     )
 
 
@@ -74,3 +88,25 @@ def _open_tracker(
     stack.push_async_callback(tracker.aclose)
     tracker.start()
     return tracker
+
+
+def _open_log(stack: AsyncExitStack, base: Base) -> QueryLog:
+    file = LogFile(base.home.log)
+    model = None if base.generator is None else base.generator.model
+    log = QueryLog(file, base.settings.analytics, base.metrics, model)
+    stack.push_async_callback(log.aclose)
+    log.start()
+    return log
+
+
+def open_sampler(stack: AsyncExitStack, base: Base, log: QueryLog) -> SystemSampler:
+    """What notes how the process is doing, once it is started."""
+
+    async def corpus() -> CorpusCounts:
+        async with base.database.read() as connection:
+            return await corpus_counts(connection)
+
+    figures = Figures(ResourceReader(base.home.folder), base.cache.statistics, corpus)
+    sampler = SystemSampler(log, figures, base.settings.analytics.metrics_every_s)
+    stack.push_async_callback(sampler.aclose)
+    return sampler

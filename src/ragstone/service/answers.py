@@ -66,7 +66,9 @@ class AnswerService:
                         yield shown
             except RagstoneError as error:
                 if is_tracked:
-                    self._recorder.record(Asked(asking, timer.timings_ms(), error_code=error.code))
+                    self._recorder.record(
+                        Asked(asking, timer.timings_ms(), error_code=error.code, error=error)
+                    )
                 raise
 
     async def ask(

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ragstone.errors import InvalidRequest
 from ragstone.search.understand import normalise_query
 
 if TYPE_CHECKING:
@@ -37,10 +38,17 @@ class Recorder:
 
     def record(self, asked: Asked) -> None:
         """Note a request that was answered or failed."""
+        search = asked.asking.search
+        asking = replace(asked.asking, search=replace(search, query=self._normal(search.query)))
+        noted = replace(asked, asking=asking)
         for sink in self._sinks:
-            sink(asked)
+            sink(noted)
         if asked.error_code is None:
-            search = asked.asking.search
-            query = normalise_query(search.query, self._query_max_chars)
-            asking = replace(asked.asking, search=replace(search, query=query))
             self._tracker.record(asking, asked.hit_count)
+
+    def _normal(self, query: str) -> str:
+        """The normal form; of a question that has none, as much of it as one may have."""
+        try:
+            return normalise_query(query, self._query_max_chars)
+        except InvalidRequest:
+            return query[: self._query_max_chars]

@@ -29,7 +29,10 @@ class AnalyticsSettings(Section):
         10, ge=0, le=100, description="Hits of a request that are kept as accesses of their documents."
     )
     low_relevance: float = Field(
-        0.3, ge=0, le=1, description="Relevance of the best hit below which a question counts as ill answered."
+        0.3,
+        ge=0,
+        le=1,
+        description="Relevance of the best hit below which a question counts as ill answered.",
     )
     metrics_every_s: float = Field(
         60.0, ge=0, le=300, description="Seconds between two rows of system metrics; 0 keeps none."
@@ -41,7 +44,7 @@ class AnalyticsSettings(Section):
     )
     prices: dict[str, TokenPrice] = Field(
         default_factory=dict,
-        description="Per model, what a million tokens cost: prompt and completion; as JSON in the environment.",
+        description="What a million tokens of a model cost, prompt and completion; JSON in the environment.",
     )
 
     @field_validator("prices", mode="before")

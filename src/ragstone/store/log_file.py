@@ -25,6 +25,9 @@ from ragstone.store.log_tables import log_metadata
 
 T = TypeVar("T")
 
+LogConnection = Connection
+"""What a read or a write of the log holds; rooms above the store name it by this."""
+
 LAYOUT = 1
 """`user_version` of the file. A later one brings its steps here; an unknown one is left alone."""
 BUSY_TIMEOUT_S = 5.0
@@ -36,7 +39,7 @@ _LOOKED_AT_EVERY = 100_000
 
 
 class LogFile:
-    """One process's connections to the file. Calls wait their turn in threads and are not cut off half way."""
+    """One process's connections to the file. Calls wait their turn in threads and run to their end."""
 
     def __init__(self, path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
         self.path = path

@@ -1,9 +1,9 @@
 """The tables of the log: what was asked, which documents it came to, what went wrong, how the machine was.
 
 They lie in a file of their own (docs/adr/0006-log-file.md). Times are milliseconds since 1970, UTC. A row's
-number begins with its time (`row_number`) and is the primary key, or begins it: rows lie in order of time, and a
-database that partitions by range can part them by it. No row holds text of a document: file names and titles
-are read from the truth when somebody looks.
+number begins with its time (`first_number`) and is the primary key, or begins it: rows lie in order of time,
+and a database that partitions by range can part them by it. No row holds text of a document: file names and
+titles are read from the truth when somebody looks.
 """
 
 from __future__ import annotations
@@ -97,9 +97,9 @@ query_logs = Table(
     Index("ix_query_logs_expanded", "tenant_id", "at_ms", sqlite_where=text("expansion_count > 0")),
     Index("ix_query_logs_user", "tenant_id", "user_id", "at_ms", sqlite_where=text("user_id IS NOT NULL")),
 )
-"""A search or a question for an answer. `hits_of` is the request that the accesses of its hits are kept under:
-its own, or the one whose response was sent again; None without hits. Tokens and cost are what it spent itself:
-none when the answer came from a cache. `relevance_scores` are its hits', best first (docs/analytics.md)."""
+"""A search or a question for an answer. `hits_of` is the request that the accesses of its hits are kept
+under: its own, or the one whose response was sent again; None without hits. Tokens and cost are what it spent
+itself: none when the answer came from a cache. `relevance_scores` are its hits', best first."""
 
 document_accesses = Table(
     "document_accesses",

@@ -183,7 +183,12 @@ def _erasures(connection: Connection) -> Erasures:
 
 
 def _is_erased(row: QueryRow, erased: Erasures) -> bool:
-    named = (("all", ""), ("question", row.question_hash), ("client", row.client), ("user", row.user_id or ""))
+    named = (
+        ("all", ""),
+        ("question", row.question_hash),
+        ("client", row.client),
+        ("user", row.user_id or ""),
+    )
     return any(row.at_ms <= erased.get((row.tenant_id, *one), -1) for one in named)
 
 
@@ -237,11 +242,11 @@ def erase_errors_slice(connection: Connection, tenant_id: TenantId, subject: Sub
 def hashes_only_of(connection: Connection, tenant_id: TenantId, subject: Subject) -> list[str]:
     """The questions that nobody but the subject asked, by their hashes."""
     mine = select(query_logs.c.question_hash).where(query_logs.c.tenant_id == tenant_id, *_of_query(subject))
-    same = query_logs.alias()
-    others = (
-        select(same.c.id)
-        .where(same.c.tenant_id == tenant_id, same.c.question_hash == query_logs.c.question_hash)
-        .where(_differs(same, subject))
+    same = query_logs.alias().c
+    others = select(same.id).where(
+        same.tenant_id == tenant_id,
+        same.question_hash == query_logs.c.question_hash,
+        same[_COLUMNS[subject.kind]].is_distinct_from(subject.name),
     )
     return list(connection.execute(mine.where(~others.exists()).distinct()).scalars())
 
@@ -257,11 +262,6 @@ def remove_older(connection: Connection, table_name: str, before_ms: int) -> int
 def _of_query(subject: Subject) -> list[ColumnElement[bool]]:
     column = _COLUMNS.get(subject.kind)
     return [] if column is None else [query_logs.c[column] == subject.name]
-
-
-def _differs(table: Table, subject: Subject) -> ColumnElement[bool]:
-    column = table.c[_COLUMNS[subject.kind]] if subject.kind in _COLUMNS else table.c.tenant_id
-    return column.is_distinct_from(subject.name)
 
 
 _COLUMNS: Mapping[str, str] = {"question": "question_hash", "client": "client", "user": "user_id"}

@@ -1,6 +1,6 @@
 """Reading the log: totals, groups, latencies, questions, documents, errors, the machine.
 
-Every function reads the rows of one tenant in a range of time, and of one audience unless the reader may see all.
+Every function reads the rows of one tenant in a range of time, and of one audience unless all may be seen.
 Times come from the newest `MOST_TIMED` rows at most.
 """
 
@@ -149,7 +149,7 @@ def totals(connection: Connection, wanted: LogRange, low_relevance: float) -> Lo
             func.sum(q.cost),
         ).where(*wanted.of(query_logs))
     ).one()
-    return LogTotals(*found)
+    return LogTotals(*tuple(found))
 
 
 def groups(connection: Connection, wanted: LogRange, feature: Feature, limit: int = 100) -> list[Group]:
@@ -272,7 +272,13 @@ def spending(connection: Connection, wanted: LogRange, *, by_day: bool) -> list[
     """Tokens by model, or by day."""
     day = _floored(q.at_ms, DAY_MS).label("day")
     unpriced = func.sum(_as_number(q.cost.is_(None)))
-    sums = (func.count(), func.sum(q.prompt_tokens), func.sum(q.completion_tokens), func.sum(q.cost), unpriced)
+    sums = (
+        func.count(),
+        func.sum(q.prompt_tokens),
+        func.sum(q.completion_tokens),
+        func.sum(q.cost),
+        unpriced,
+    )
     spent = or_(q.prompt_tokens > 0, q.completion_tokens > 0)
     key = day if by_day else q.model
     statement = select(key, *sums).where(*wanted.of(query_logs), spent).group_by(key).order_by(key)
@@ -314,9 +320,7 @@ class RowFilter:
 Row = dict[str, object]
 
 
-def rows(
-    connection: Connection, table: Table, wanted: LogRange, chosen: RowFilter, limit: int
-) -> list[Row]:
+def rows(connection: Connection, table: Table, wanted: LogRange, chosen: RowFilter, limit: int) -> list[Row]:
     """The newest rows that fit, newest first, column by column."""
     statement = select(table).where(*wanted.of(table), *_chosen(table, chosen))
     ordered = statement.order_by(table.c.at_ms.desc(), *table.primary_key.columns).limit(limit)
@@ -363,9 +367,7 @@ def _of_kind(kind: QuestionKind, low_relevance: float) -> ColumnElement[bool]:
     conditions: dict[QuestionKind, ColumnElement[bool]] = {
         "without_hits": and_(q.source_count == 0, q.is_success),
         "low_relevance": and_(q.best_relevance < low_relevance, q.is_success),
-        "unanswered": and_(
-            q.kind == "ask", q.is_success, or_(q.source_count == 0, q.citation_count == 0)
-        ),
+        "unanswered": and_(q.kind == "ask", q.is_success, or_(q.source_count == 0, q.citation_count == 0)),
         "failed": ~q.is_success,
         "degraded": q.is_degraded,
     }

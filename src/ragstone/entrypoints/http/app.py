@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ragstone.entrypoints.http import (
+    analytics,
     cache,
     chunks,
     documents,
@@ -54,7 +55,7 @@ def build_app(engine: Engine) -> ASGIApp:
         lifespan=_lifespan(mcp.running),
     )
     app.state.engine = engine
-    for module in (documents, chunks, jobs, sources, questions, queries, cache, warming, status):
+    for module in (documents, chunks, jobs, sources, questions, queries, analytics, cache, warming, status):
         app.include_router(module.router)
     app.router.routes.append(Route(MCP_PATH, mcp, include_in_schema=False))
     app.add_exception_handler(RagstoneError, render_ragstone_error)
@@ -63,7 +64,8 @@ def build_app(engine: Engine) -> ASGIApp:
     app.add_exception_handler(ClientGone, render_client_gone)
     app.add_exception_handler(Exception, render_unexpected)
     hosts, max_bytes = engine.settings.security.allowed_hosts, engine.settings.limits.request_max_bytes
-    return RequestMiddleware(RepeatedQuestions(app, engine), engine.metrics, hosts, max_bytes)
+    user_header = engine.settings.analytics.user_header
+    return RequestMiddleware(RepeatedQuestions(app, engine), engine.metrics, hosts, max_bytes, user_header)
 
 
 def _lifespan(
@@ -75,6 +77,7 @@ def _lifespan(
         engine.worker.start(engine.settings.ingest.workers)
         engine.sources.start()
         engine.warmer.start()
+        engine.sampler.start()
         async with session():
             yield
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+LONGEST_USER = 200
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 REQUEST_ID = re.compile(r"[\w.:-]{1,128}\Z", re.ASCII)
 
@@ -54,11 +55,19 @@ class _Exchange:
 class RequestMiddleware:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, allowed_hosts: Iterable[str], max_bytes: int) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        allowed_hosts: Iterable[str],
+        max_bytes: int,
+        user_header: str = "",
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._hosts = LOOPBACK_NAMES | {host.lower() for host in allowed_hosts}
         self._max_bytes = max_bytes
+        self._user_header = user_header.lower()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on when it may be; lifespan and websocket scopes go straight through."""
@@ -68,7 +77,7 @@ class RequestMiddleware:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         exchange = _Exchange(scope, _request_id(headers))
         scope["ragstone.request_id"] = exchange.request_id
-        set_caller(Caller("http", exchange.request_id, _client(scope)))
+        set_caller(Caller("http", exchange.request_id, _client(scope), self._user(headers)))
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         sender = self._sender(exchange, send)
@@ -90,6 +99,10 @@ class RequestMiddleware:
             await response(exchange.scope, receive, send)
             return
         await self._app(exchange.scope, self._limited(exchange, receive), send)
+
+    def _user(self, headers: dict[str, str]) -> str:
+        """Whom the proxy in front names; nobody unless a header of it is configured."""
+        return headers.get(self._user_header, "")[:LONGEST_USER] if self._user_header else ""
 
     def _refusal(self, headers: dict[str, str]) -> tuple[HTTPStatus, str, str] | None:
         host = headers.get("host", "")

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Annotated, Any, Literal, TypeAlias
+from uuid import uuid4
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
@@ -16,12 +17,14 @@ from pydantic import Field
 from starlette.types import ASGIApp
 
 from ragstone.deadline import Deadline
-from ragstone.entrypoints import wire, wire_queries, wire_work
+from ragstone.entrypoints import wire, wire_analytics, wire_queries, wire_work
 from ragstone.entrypoints.requests import read_expansion, read_metadata, search_request
 from ragstone.errors import RagstoneError
 from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine
+from ragstone.service.analytics import Period
 from ragstone.service.queries import PopularRequest
+from ragstone.telemetry.caller import Caller, set_caller
 from ragstone.types import AnswerRequest, DocumentId, JobId, SearchRequest, Span
 
 INSTRUCTIONS = """Ragstone holds documents and finds passages in them.
@@ -186,6 +189,21 @@ class Tools:
         """Find questions that were asked before and are like this one."""
         return wire_queries.similar(await self._engine.queries.similar(question, limit))
 
+    async def get_query_statistics(
+        self,
+        days: Annotated[int, Field(ge=1, le=3660, description="How many days back.")] = 7,
+    ) -> Structured:
+        """Tell how many requests there were, how they went, how long they took and what they cost."""
+        return wire_analytics.statistics(await self._engine.analytics.statistics(Period(days=days)))
+
+    async def get_document_popularity(
+        self,
+        days: Annotated[int, Field(ge=1, le=3660, description="How many days back.")] = 7,
+        limit: Annotated[int, Field(ge=1, le=100, description="How many documents.")] = 20,
+    ) -> Structured:
+        """List the documents that requests found most, with how often they were cited."""
+        return wire_analytics.documents(await self._engine.analytics.documents(Period(days=days), limit))
+
     async def get_cache_warming_stats(self) -> Structured:
         """Tell what warming the caches does now and has done since the server began."""
         return wire_queries.warming(self._engine.warmer.status())
@@ -220,10 +238,12 @@ def build_mcp_server(engine: Engine) -> MCPServer[None]:
         (tools.autocomplete, READ_ONLY),
         (tools.similar_queries, READ_ONLY),
         (tools.get_cache_warming_stats, READ_ONLY),
+        (tools.get_query_statistics, READ_ONLY),
+        (tools.get_document_popularity, READ_ONLY),
         (tools.add_document, WRITES),
         (tools.delete_document, REMOVES),
     ):
-        server.add_tool(_translated(tool), annotations=hints)
+        server.add_tool(_translated(engine, tool), annotations=hints)
     return server
 
 
@@ -236,14 +256,18 @@ def http_app(server: MCPServer[None], path: str, allowed_hosts: Sequence[str]) -
     return server.streamable_http_app(streamable_http_path=path, transport_security=security)
 
 
-def _translated(tool: Callable[..., Awaitable[Structured]]) -> Callable[..., Awaitable[Structured]]:
+def _translated(
+    engine: Engine, tool: Callable[..., Awaitable[Structured]]
+) -> Callable[..., Awaitable[Structured]]:
     """The tool with our errors as tool errors, which the assistant may read and correct."""
 
     @functools.wraps(tool)
     async def translated(*args: object, **kwargs: object) -> Structured:
+        set_caller(Caller("mcp", uuid4().hex))
         try:
             return await tool(*args, **kwargs)
         except RagstoneError as error:
+            engine.errors.note(error, tool.__name__)
             raise ToolError(f"{error.message} [{error.code}]") from error
 
     return translated

@@ -163,7 +163,7 @@ def _row(record: Mapping[str, object], rules: ImportRules) -> QueryRow:
         retrieval_ms=found.number("retrieval_ms"),
         generation_ms=found.number("generation_ms"),
         total_ms=found.number("total_ms"),
-        source_count=found.count("source_count"),
+        source_count=found.count("source_count") if found.value("source_count") is not None else None,
         mean_relevance=relevance,
         best_relevance=relevance,
         model=found.text("model", LONGEST) or None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ REMEMBERED = 4_000
 MADE_ANEW = ("off", "miss")
 GENERATING = ("generate", "quote")
 RETRIEVE = "retrieve"
+NOTHING = Usage(0, 0)
 COUNTER_BITS = NUMBER_BITS // 2
 
 
@@ -90,6 +91,10 @@ class LogRows:
         search, number = asked.asking.search, self._numbers.next(asked.at_ms)
         digest = digest_of(search.query)
         hits_of, citation_count = self._shared(noted, number, digest)
+        retrieval, generation = _times(asked)
+        scores = sorted((hit.relevance for hit in noted.hits), reverse=True)
+        model = self._model_of(asked)
+        spent = asked.usage if asked.usage is not None and asked.cache in MADE_ANEW else NOTHING
         row = QueryRow(
             id=number,
             at_ms=asked.at_ms,
@@ -105,10 +110,19 @@ class LogRows:
             client=asked.caller.client,
             user_id=asked.caller.user or None,
             collections=search.collections,
+            retrieval_ms=retrieval,
+            generation_ms=generation,
+            total_ms=asked.timings_ms.get("total"),
             source_count=asked.hit_count,
             citation_count=citation_count,
+            relevance_scores=tuple(round(score, 4) for score in scores) or None,
+            mean_relevance=sum(scores) / len(scores) if scores else None,
+            best_relevance=scores[0] if scores else None,
             answer_mode=asked.mode,
-            model=self._model_of(asked),
+            model=model,
+            prompt_tokens=spent.prompt_tokens,
+            completion_tokens=spent.completion_tokens,
+            cost=None if spent is NOTHING else cost_of(self._settings, model, spent),
             mode=search.mode,
             is_hybrid=search.mode == "hybrid",
             is_reranked="rerank" in asked.timings_ms,
@@ -120,8 +134,7 @@ class LogRows:
             corpus_version=asked.corpus_version,
             metadata=_metadata(asked),
         )
-        measured = self._spent(_scored(_timed(row, asked), noted.hits), asked)
-        return measured, self._accesses(noted, number)
+        return row, self._accesses(noted, number)
 
     def _shared(self, noted: Noted, number: RowId, digest: bytes) -> tuple[RowId | None, int | None]:
         """Whose accesses and how many citations it has: its own, or those it was sent with before."""
@@ -134,17 +147,6 @@ class LogRows:
             self._hits_of[key] = (number, noted.citation_count)
             return number, noted.citation_count
         return self._hits_of.get(key, (None, None))
-
-    def _spent(self, row: QueryRow, asked: Asked) -> QueryRow:
-        """With its tokens and their cost, if it was not answered from a cache."""
-        if asked.usage is None or asked.cache not in MADE_ANEW:
-            return row
-        return replace(
-            row,
-            prompt_tokens=asked.usage.prompt_tokens,
-            completion_tokens=asked.usage.completion_tokens,
-            cost=cost_of(self._settings, row.model, asked.usage),
-        )
 
     def _model_of(self, asked: Asked) -> str | None:
         return asked.model or (self._model if asked.mode == "generated" else None)
@@ -189,26 +191,14 @@ def cost_of(settings: AnalyticsSettings, model: str | None, usage: Usage) -> flo
     return (usage.prompt_tokens * price.prompt + usage.completion_tokens * price.completion) / 1_000_000
 
 
-def _timed(row: QueryRow, asked: Asked) -> QueryRow:
-    timings, is_answer = asked.timings_ms, asked.asking.kind == "ask"
-    total = timings.get("total")
+def _times(asked: Asked) -> tuple[float | None, float | None]:
+    """Of retrieval and of generation; a repeated response has neither."""
+    timings = asked.timings_ms
     if asked.cache == "hit":
-        return replace(row, total_ms=total)
-    retrieval = timings.get(RETRIEVE) if is_answer else total
-    generation = generation_ms(timings) if is_answer else None
-    return replace(row, total_ms=total, retrieval_ms=retrieval, generation_ms=generation)
-
-
-def _scored(row: QueryRow, hits: Sequence[HitNote]) -> QueryRow:
-    if not hits:
-        return row
-    scores = sorted((hit.relevance for hit in hits), reverse=True)
-    return replace(
-        row,
-        relevance_scores=tuple(round(score, 4) for score in scores),
-        mean_relevance=sum(scores) / len(scores),
-        best_relevance=scores[0],
-    )
+        return None, None
+    if asked.asking.kind == "search":
+        return timings.get("total"), None
+    return timings.get(RETRIEVE), generation_ms(timings)
 
 
 def _metadata(asked: Asked) -> Mapping[str, JsonValue]:

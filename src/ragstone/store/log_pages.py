@@ -39,7 +39,7 @@ def page_of(
     """The next rows of a range, and the key to go on after; None at the end."""
     table = TABLES[table_name]
     key = list(table.primary_key.columns)
-    statement = select(table).where(*wanted.of(table)).order_by(*key).limit(limit)
+    statement = select(table).where(*wanted.all_of(table)).order_by(*key).limit(limit)
     if after is not None:
         statement = statement.where(tuple_(*key) > tuple_(*after))
     found = [dict(row) for row in connection.execute(statement).mappings()]

@@ -63,7 +63,7 @@ query_logs = Table(
     Column("retrieval_ms", Float),
     Column("generation_ms", Float),
     Column("total_ms", Float),
-    Column("source_count", Integer, nullable=False),
+    Column("source_count", Integer),
     Column("citation_count", Integer),
     Column("relevance_scores", Json),
     Column("mean_relevance", Float),

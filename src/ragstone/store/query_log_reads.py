@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, or_, select
 
-from ragstone.store.log_tables import document_accesses, error_logs, query_logs, system_metrics
+from ragstone.store.log_tables import document_accesses, error_logs, first_number, query_logs, system_metrics
 from ragstone.types import TenantId
 
 MOST_TIMED = 100_000
@@ -34,15 +34,29 @@ class LogRange:
     audience: str | None = None
 
     def of(self, table: Table) -> list[ColumnElement[bool]]:
-        """The conditions on a table's rows."""
+        """The conditions on a table's rows, for a look into one of its indexes."""
         wanted = [
             table.c.tenant_id == self.tenant_id,
             table.c.at_ms >= self.since_ms,
             table.c.at_ms < self.until_ms,
         ]
+        return [*wanted, *self._of_audience(table)]
+
+    def all_of(self, table: Table) -> list[ColumnElement[bool]]:
+        """The same for going through all of them, in the order in which they lie."""
+        key = next(iter(table.primary_key.columns))
+        # An index that begins with the tenant would lead to every row by itself.
+        wanted = [
+            table.c.tenant_id.op("||")("") == self.tenant_id,
+            key >= first_number(self.since_ms),
+            key < first_number(self.until_ms),
+        ]
+        return [*wanted, *self._of_audience(table)]
+
+    def _of_audience(self, table: Table) -> list[ColumnElement[bool]]:
         if self.audience is not None and "audience" in table.c:
-            wanted.append(table.c.audience == self.audience)
-        return wanted
+            return [table.c.audience == self.audience]
+        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +161,7 @@ def totals(connection: Connection, wanted: LogRange, low_relevance: float) -> Lo
             func.coalesce(func.sum(q.prompt_tokens), 0),
             func.coalesce(func.sum(q.completion_tokens), 0),
             func.sum(q.cost),
-        ).where(*wanted.of(query_logs))
+        ).where(*wanted.all_of(query_logs))
     ).one()
     return LogTotals(*tuple(found))
 
@@ -157,7 +171,7 @@ def groups(connection: Connection, wanted: LogRange, feature: Feature, limit: in
     column, count = q[feature], func.count()
     statement = (
         select(column, count, _count(q.is_success), func.avg(q.total_ms))
-        .where(*wanted.of(query_logs))
+        .where(*wanted.all_of(query_logs))
         .group_by(column)
         .order_by(count.desc(), column)
         .limit(limit)
@@ -170,7 +184,7 @@ def days(connection: Connection, wanted: LogRange) -> list[tuple[int, int, int, 
     day = _floored(q.at_ms, DAY_MS).label("day")
     statement = (
         select(day, func.count(), _count(q.is_success), func.avg(q.total_ms))
-        .where(*wanted.of(query_logs))
+        .where(*wanted.all_of(query_logs))
         .group_by("day")
         .order_by("day")
     )
@@ -180,7 +194,7 @@ def days(connection: Connection, wanted: LogRange) -> list[tuple[int, int, int, 
 def hours(connection: Connection, wanted: LogRange) -> dict[tuple[int, int], int]:
     """How often was asked, by weekday (Monday is 0) and hour of the day, UTC."""
     hour = _floored(q.at_ms, HOUR_MS).label("hour")
-    statement = select(hour, func.count()).where(*wanted.of(query_logs)).group_by("hour")
+    statement = select(hour, func.count()).where(*wanted.all_of(query_logs)).group_by("hour")
     found: dict[tuple[int, int], int] = {}
     for number, count in connection.execute(statement):
         # 1 January 1970 was a Thursday.
@@ -194,8 +208,8 @@ def latencies(connection: Connection, wanted: LogRange, column: str) -> list[flo
     measured = q[column]
     statement = (
         select(measured)
-        .where(*wanted.of(query_logs), measured.is_not(None))
-        .order_by(q.at_ms.desc())
+        .where(*wanted.all_of(query_logs), measured.is_not(None))
+        .order_by(q.id.desc())
         .limit(MOST_TIMED)
     )
     return list(connection.execute(statement).scalars())
@@ -211,7 +225,7 @@ def texts(connection: Connection, wanted: LogRange, limit: int) -> list[tuple[st
     count = func.count()
     statement = (
         select(func.max(q.question), count)
-        .where(*wanted.of(query_logs), q.question.is_not(None))
+        .where(*wanted.all_of(query_logs), q.question.is_not(None))
         .group_by(q.question_hash)
         .order_by(count.desc(), func.max(q.at_ms).desc())
         .limit(limit)
@@ -224,6 +238,8 @@ def questions(
 ) -> list[LoggedQuestion]:
     """Questions whose askings came to this, the most asked first; the slowest first of kind `slow`."""
     count, slowest = func.count(), func.max(q.total_ms)
+    is_rare = kind in ("without_hits", "failed", "degraded")
+    of_range = wanted.of(query_logs) if is_rare else wanted.all_of(query_logs)
     statement = (
         select(
             func.max(q.question),
@@ -235,7 +251,7 @@ def questions(
             func.max(q.best_relevance),
             func.max(q.error_code),
         )
-        .where(*wanted.of(query_logs))
+        .where(*of_range)
         .group_by(q.question_hash)
         .order_by(slowest.desc() if kind == "slow" else count.desc(), func.max(q.at_ms).desc())
         .limit(limit)
@@ -260,7 +276,7 @@ def document_uses(connection: Connection, wanted: LogRange, limit: int) -> list[
             func.max(q.at_ms),
         )
         .select_from(query_logs.join(document_accesses, a.query_id == q.hits_of))
-        .where(*wanted.of(query_logs))
+        .where(*wanted.all_of(query_logs))
         .group_by(a.document_id)
         .order_by(asked.desc(), func.count().desc(), a.document_id)
         .limit(limit)
@@ -281,7 +297,7 @@ def spending(connection: Connection, wanted: LogRange, *, by_day: bool) -> list[
     )
     spent = or_(q.prompt_tokens > 0, q.completion_tokens > 0)
     key = day if by_day else q.model
-    statement = select(key, *sums).where(*wanted.of(query_logs), spent).group_by(key).order_by(key)
+    statement = select(key, *sums).where(*wanted.all_of(query_logs), spent).group_by(key).order_by(key)
     return [
         Spending(None if by_day else row[0], int(row[0]) if by_day else None, *row[1:])
         for row in connection.execute(statement)
@@ -372,8 +388,3 @@ def _of_kind(kind: QuestionKind, low_relevance: float) -> ColumnElement[bool]:
         "degraded": q.is_degraded,
     }
     return conditions[kind]
-
-
-def statement_of(table: Table, wanted: LogRange) -> Select[tuple[object, ...]]:
-    """All rows of a range, oldest first."""
-    return select(table).where(*wanted.of(table)).order_by(*table.primary_key.columns)

@@ -134,14 +134,22 @@ def _errors(console: Console, found: Wire) -> None:
 
 
 def _requests(console: Console, found: Wire) -> None:
-    listed = [{**one, "ms": one["total_ms"]} for one in _list(found["requests"])]
-    columns = ("time", "client", "cache", "ms", "source_count", "error_code", "question")
+    listed = [
+        {**one, "time": _short_time(one["time"]), "ms": one["total_ms"], "hits": one["source_count"]}
+        for one in _list(found["requests"])
+    ]
+    columns = ("time", "client", "cache", "ms", "hits", "error_code", "question")
     _listed(console, listed, columns, "No such request is logged.")
 
 
 def _system(console: Console, found: Wire) -> None:
     listed = [
-        {**one, "memory_mb": round(cast("int", one["memory_bytes"] or 0) / 2**20), "cpu": one["cpu_percent"]}
+        {
+            **one,
+            "time": _short_time(one["time"]),
+            "memory_mb": round(cast("int", one["memory_bytes"] or 0) / 2**20),
+            "cpu": one["cpu_percent"],
+        }
         for one in _list(found["system"])
     ]
     columns = ("time", "cpu", "memory_mb", "connections", "queries_per_minute", "mean_query_ms")
@@ -187,6 +195,11 @@ def _cell(value: object) -> str:
     if value is None:
         return "–"
     return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _short_time(text: object) -> str:
+    """Day and time to the second, UTC."""
+    return str(text)[5:19].replace("T", " ")
 
 
 def _wire(value: object) -> Wire:

@@ -11,7 +11,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from ragstone.analytics.export import ExportFormat, ExportTable
+from ragstone.analytics.export import ExportTable
 from ragstone.analytics.import_log import ImportFormat
 from ragstone.entrypoints import wire_analytics
 from ragstone.entrypoints.http.analytics_schemas import (
@@ -106,9 +106,9 @@ async def export_log(
     engine: EngineOf,
     table: Annotated[ExportTable, Path(description="Which table.")],
     asked: Annotated[ExportQuery, Query()],
-    form: Annotated[ExportFormat, Query(alias="format", description="csv, jsonl or parquet.")] = "csv",
 ) -> Response:
     """The rows of a period, oldest first, streamed. Parquet needs the extra `parquet` on the server."""
+    form = asked.format
     pieces = engine.transfer.export(table, form, asked.period)
     # Awaited here, so that what cannot begin still gets its status.
     first = await anext(pieces)

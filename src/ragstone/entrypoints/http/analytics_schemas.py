@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from fastapi import Query
 from pydantic import Field
 
+from ragstone.analytics.export import ExportFormat
 from ragstone.entrypoints.http.schemas import RequestModel
 from ragstone.service.analytics import Period
 from ragstone.store.query_log_reads import QuestionKind, RowFilter
@@ -87,6 +88,7 @@ class ExportQuery(PeriodQuery):
     """Of which time; all when nothing is said."""
 
     days: int = Field(3660, ge=1, le=3660, description="The last days, where `since` is left out.")
+    format: ExportFormat = Field("csv", description="csv, jsonl or parquet.")
 
 
 OfPeriod = Annotated[PeriodQuery, Query()]

@@ -3,7 +3,7 @@
     python benchmarks/analytics.py [--quick] [--requests N] [--log FILE]
 
 One request of five searched and left ten accesses, the others came from a cache. The log is filled in
-large batches, then batches are written as the server writes them: 50 requests, all searched, ten hits each.
+large batches, then batches are written as the server writes them, all searched, ten hits each.
 Reads go through the service, one after the other. Raw figures go to benchmarks/results/analytics.json.
 """
 
@@ -120,7 +120,7 @@ async def fill(file: LogFile, traffic: Traffic) -> dict[str, object]:
             for n in numbers
         ]
         batch = LogBatch([row for row, _ in made], [access for _, found in made for access in found])
-        await file.write(lambda connection, batch=batch: store_batch(connection, batch))
+        await file.write(lambda connection, batch=batch: store_batch(connection, batch))  # type: ignore[misc]
     await file.empty_log()
     return {
         "requests": traffic.count,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from cachetools import LRUCache
 
 from ragstone.analytics.asked import Asked
-from ragstone.analytics.asking import asking_json
 from ragstone.analytics.words import digest_of
 from ragstone.store.log_tables import NUMBER_BITS
 from ragstone.store.queries import audience_of
@@ -141,8 +140,7 @@ class LogRows:
         asked = noted.asked
         if not asked.hit_count or not self._settings.accesses_per_query:
             return None, noted.citation_count
-        search = asked.asking.search
-        key = (search.principal, digest, asking_json(asked.asking))
+        key = _same_hits(asked, digest)
         if noted.hits:
             self._hits_of[key] = (number, noted.citation_count)
             return number, noted.citation_count
@@ -189,6 +187,14 @@ def cost_of(settings: AnalyticsSettings, model: str | None, usage: Usage) -> flo
     if price is None:
         return None
     return (usage.prompt_tokens * price.prompt + usage.completion_tokens * price.completion) / 1_000_000
+
+
+def _same_hits(asked: Asked, digest: bytes) -> tuple[object, ...]:
+    """What requests have in common that are answered with the same response."""
+    search = asked.asking.search
+    filters = None if search.filters is None else repr(search.filters)
+    legs = (search.mode, search.top_k, search.fusion, search.weights, filters, search.expand)
+    return (search.principal, asked.asking.kind, asked.asking.temperature, digest, search.collections, *legs)
 
 
 def _times(asked: Asked) -> tuple[float | None, float | None]:

@@ -34,8 +34,8 @@ NUMBER_BITS = 20
 
 
 def first_number(at_ms: int) -> int:
-    """The lowest number that a row of this time can have."""
-    return at_ms << NUMBER_BITS
+    """The lowest number that a row of this time can have; numbers reach to the year 2248."""
+    return min(at_ms << NUMBER_BITS, 2**63 - 1)
 
 
 def _number(name: str = "id") -> Column[int]:

@@ -11,6 +11,14 @@ Test = TypeVar("Test", bound=Callable[..., object])
 DONE: Mapping[str, str] = MappingProxyType(
     {
         "CAC-01": "A repeated query's embedding comes from memory, by model revision and text, for 24 hours.",
+        "ANA-01": "Requests, accesses, errors, the machine: logged in batches, off the request path.",
+        "ANA-02": "Statistics by time: counts, percentiles, features, questions without hits.",
+        "ANA-03": "Documents by how many requests found them; how well hits fit.",
+        "ANA-04": "Words, hours and lengths of questions, groups of similar ones, unanswered ones.",
+        "ANA-06": "Exported as CSV, JSON lines, Parquet; old rows go; erased by question and user.",
+        "ANA-07": "Tokens and what they cost, by model and by day.",
+        "ANA-08": "Look-ups in the log take 10 ms, a report over 1,000 requests 100 ms, at a million.",
+        "OPS-12": "Logs of other systems are taken in from JSON lines and CSV, each line once.",
         "ANA-05": "Popular questions, completions within 5 ms at a million, and similar ones, per tenant.",
         "CAC-13": "Questions are counted in all and by day, bounded, over processes; erased without trace.",
         "CAC-14": "The top questions are asked again by hand, at start, on schedule and after a change.",

@@ -183,7 +183,7 @@ def relevance_of(hit: Hit) -> float:
 
 def cost_of(settings: AnalyticsSettings, model: str | None, usage: Usage) -> float | None:
     """What the tokens of a generation cost; None when its model has no price."""
-    price = settings.price_of(model)
+    price = None if model is None else settings.prices.get(model)
     if price is None:
         return None
     return (usage.prompt_tokens * price.prompt + usage.completion_tokens * price.completion) / 1_000_000

@@ -201,7 +201,7 @@ class QueryLog:
             self._full.clear()
             try:
                 await self.flush()
-                await self._tidy()
+                await self.tidy()
                 self._is_failing = False
             except RagstoneError as error:  # they wait on; no traceback, it could show a question
                 self._tell(error)
@@ -243,8 +243,12 @@ class QueryLog:
         self._drop(len(requests) - len(young), "query_logs")
         return young
 
-    async def _tidy(self) -> None:
-        """Once a day, in each process: remove what is too old, slice by slice."""
+    async def tidy(self) -> None:
+        """Once a day, in each process: remove what is too old, slice by slice.
+
+        Raises:
+            StoreFailed: the file does not take it.
+        """
         present = self._clock_ms()
         if present // DAY_MS == self._tidied_day:
             return

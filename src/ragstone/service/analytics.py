@@ -99,7 +99,6 @@ class AnalyticsService:
 
         Raises:
             InvalidRequest: the period is empty.
-            StoreFailed: the log does not answer.
         """
         low = self._settings.analytics.low_relevance
         return await self._read(period, principal, lambda found, wanted: read_statistics(found, wanted, low))

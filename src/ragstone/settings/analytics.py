@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
 from pydantic import Field, field_validator
 
@@ -52,8 +51,3 @@ class AnalyticsSettings(Section):
     def _from_json(cls, given: object) -> object:
         """A variable of the environment is text."""
         return json.loads(given) if isinstance(given, str) else given
-
-    def price_of(self, model: str | None) -> TokenPrice | None:
-        """What the tokens of a model cost; None when nobody said."""
-        prices: Mapping[str, TokenPrice] = self.prices
-        return None if model is None else prices.get(model)

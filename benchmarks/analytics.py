@@ -130,6 +130,11 @@ async def fill(file: LogFile, traffic: Traffic) -> dict[str, object]:
     }
 
 
+def kept(file: LogFile, count: int) -> dict[str, object]:
+    """What an earlier run left."""
+    return {"requests": count, "file_mb": round(file.path.stat().st_size / 2**20, 1)}
+
+
 async def written(path: Path, traffic: Traffic, *, is_full: bool) -> dict[str, object]:
     """Batches as the server stores them; `is_full` waits for the disk as the truth does."""
     log = QueryLog(LogFile(path), AnalyticsSettings(), Metrics("0"))
@@ -251,7 +256,7 @@ async def measure(folder: Path, path: Path, count: int, *, is_new: bool) -> dict
     file = LogFile(path)
     database: Database = await open_database(folder / "ragstone.db", StoreSettings())
     try:
-        filled = await fill(file, traffic) if is_new else {"requests": count, "kept": True}
+        filled = await fill(file, traffic) if is_new else kept(file, count)
         log = QueryLog(file, settings.analytics, Metrics("0"))
         service = AnalyticsService(log, database, cast("Embedder", None), settings)
         return {

@@ -152,6 +152,8 @@ class LogRows:
     def _accesses(self, noted: Noted, number: RowId) -> list[AccessRow]:
         asked = noted.asked
         tenant_id = asked.asking.search.principal.tenant_id
+        kept = noted.hits[: self._settings.accesses_per_query]
+        first = {hit.document_id: rank for rank, hit in reversed(list(enumerate(kept, start=1)))}
         return [
             AccessRow(
                 query_id=number,
@@ -162,8 +164,9 @@ class LogRows:
                 chunk_id=hit.chunk_id,
                 score=hit.score,
                 is_cited=hit.chunk_id in noted.cited,
+                is_first=first[hit.document_id] == rank,
             )
-            for rank, hit in enumerate(noted.hits[: self._settings.accesses_per_query], start=1)
+            for rank, hit in enumerate(kept, start=1)
         ]
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -14,19 +14,15 @@ from ragstone.index.analysis import prepare
 from ragstone.index.stop_words import STOP_WORDS
 from ragstone.store.query_log_reads import (
     DocumentUse,
-    Feature,
-    Group,
+    LogCounts,
     LogRange,
-    LogTotals,
     Spending,
-    days,
-    groups,
+    counts,
     hours,
     latencies,
     relevances,
     spending,
     texts,
-    totals,
 )
 
 if TYPE_CHECKING:
@@ -36,9 +32,24 @@ EMPTY_WORDS = frozenset[str]().union(*STOP_WORDS.values())
 BINS = 10
 TERMS_OF = 20_000
 """Different questions whose words are counted, the most asked ones."""
+CountName = Literal[
+    "asked",
+    "succeeded",
+    "without_hits",
+    "low_relevance",
+    "unanswered",
+    "degraded",
+    "reranked",
+    "hybrid",
+    "expanded",
+    "expansions",
+    "prompt_tokens",
+    "completion_tokens",
+]
 LENGTHS = (1, 3, 6, 10, 20)
 """Words up to which questions are counted together."""
-FEATURES: tuple[Feature, ...] = ("door", "kind", "mode", "cache", "answer_mode", "error_code")
+Feature = Literal["door", "kind", "mode", "cache", "answer_mode", "error_code"]
+FEATURES: tuple[Feature, ...] = get_args(Feature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +74,44 @@ class Percentiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """Requests that have one value in common."""
+
+    value: str | int | None
+    asked: int
+    succeeded: int
+    mean_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class LogStatistics:
     """What was asked in a range of time, and how it went."""
 
     range: LogRange
-    totals: LogTotals
+    counts: Sequence[LogCounts]
     total_ms: Percentiles
     retrieval_ms: Percentiles
     generation_ms: Percentiles
-    groups: Mapping[Feature, Sequence[Group]]
-    by_day: Sequence[tuple[int, int, int, float | None]]
-    """Day since 1970, asked, succeeded, mean milliseconds."""
+
+    def sum(self, name: CountName) -> int:
+        """Of all requests."""
+        return sum(getattr(found, name) for found in self.counts)
+
+    @property
+    def cost(self) -> float | None:
+        """None where no price was known."""
+        known = [found.cost for found in self.counts if found.cost is not None]
+        return sum(known) if known else None
+
+    def by(self, feature: Feature | Literal["day"]) -> list[Group]:
+        """Requests by the values of a feature, most asked first; by day, oldest first."""
+        parts: dict[str | int | None, list[LogCounts]] = defaultdict(list)
+        for found in self.counts:
+            parts[getattr(found, feature)].append(found)
+        groups = [_group(value, found) for value, found in parts.items()]
+        if feature == "day":
+            return sorted(groups, key=lambda group: int(group.value or 0))
+        return sorted(groups, key=lambda group: (-group.asked, str(group.value)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +159,18 @@ class NamedDocument:
 
 def read_statistics(connection: LogConnection, wanted: LogRange, low_relevance: float) -> LogStatistics:
     """Everything at once."""
-    return LogStatistics(
-        range=wanted,
-        totals=totals(connection, wanted, low_relevance),
-        total_ms=Percentiles.of(latencies(connection, wanted, "total_ms")),
-        retrieval_ms=Percentiles.of(latencies(connection, wanted, "retrieval_ms")),
-        generation_ms=Percentiles.of(latencies(connection, wanted, "generation_ms")),
-        groups={feature: groups(connection, wanted, feature) for feature in FEATURES},
-        by_day=days(connection, wanted),
+    found = counts(connection, wanted, low_relevance)
+    times = latencies(connection, wanted)
+    total, retrieval, generation = (
+        Percentiles.of([value for row in times if (value := row[at]) is not None]) for at in range(3)
     )
+    return LogStatistics(wanted, found, total, retrieval, generation)
+
+
+def _group(value: str | int | None, found: Sequence[LogCounts]) -> Group:
+    timed = sum(one.timed for one in found)
+    mean = sum(one.total_ms for one in found) / timed if timed else None
+    return Group(value, sum(one.asked for one in found), sum(one.succeeded for one in found), mean)
 
 
 def read_relevance(connection: LogConnection, wanted: LogRange, low_relevance: float) -> Relevance:

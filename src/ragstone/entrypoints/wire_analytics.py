@@ -9,7 +9,9 @@ from typing import cast
 from ragstone.analytics.clusters import QuestionGroup
 from ragstone.analytics.import_log import ImportReport
 from ragstone.analytics.reports import (
+    FEATURES,
     Costs,
+    Group,
     LogStatistics,
     NamedDocument,
     Patterns,
@@ -18,7 +20,7 @@ from ragstone.analytics.reports import (
 )
 from ragstone.entrypoints.wire import Wire
 from ragstone.service.analytics import ErrorReport
-from ragstone.store.query_log_reads import ErrorGroup, Group, LoggedQuestion, Spending
+from ragstone.store.query_log_reads import ErrorGroup, LoggedQuestion, Spending
 
 FIRST_DAY = date(1970, 1, 1)
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -28,34 +30,39 @@ NUMBERS = ("id", "query_id", "hits_of")
 
 def statistics(found: LogStatistics) -> Wire:
     """What was asked in a period, and how it went."""
-    totals = found.totals
+    asked, succeeded = found.sum("asked"), found.sum("succeeded")
     return {
         "since": moment(found.range.since_ms),
         "until": moment(found.range.until_ms),
-        "asked": totals.asked,
-        "succeeded": totals.succeeded,
-        "success_rate": _share(totals.succeeded, totals.asked),
-        "answers": totals.answers,
-        "without_hits": totals.without_hits,
-        "low_relevance": totals.low_relevance,
-        "unanswered": totals.unanswered,
-        "degraded": totals.degraded,
+        "asked": asked,
+        "succeeded": succeeded,
+        "success_rate": _share(succeeded, asked),
+        "answers": sum(one.asked for one in found.counts if one.kind == "ask"),
+        "without_hits": found.sum("without_hits"),
+        "low_relevance": found.sum("low_relevance"),
+        "unanswered": found.sum("unanswered"),
+        "degraded": found.sum("degraded"),
         "features": {
-            "hybrid": totals.hybrid,
-            "reranked": totals.reranked,
-            "expanded": totals.expanded,
-            "expansions": totals.expansions,
+            "hybrid": found.sum("hybrid"),
+            "reranked": found.sum("reranked"),
+            "expanded": found.sum("expanded"),
+            "expansions": found.sum("expansions"),
         },
-        "prompt_tokens": totals.prompt_tokens,
-        "completion_tokens": totals.completion_tokens,
-        "cost": totals.cost,
+        "prompt_tokens": found.sum("prompt_tokens"),
+        "completion_tokens": found.sum("completion_tokens"),
+        "cost": found.cost,
         "total_ms": percentiles(found.total_ms),
         "retrieval_ms": percentiles(found.retrieval_ms),
         "generation_ms": percentiles(found.generation_ms),
-        **{f"by_{feature}": [_group(group) for group in groups] for feature, groups in found.groups.items()},
+        **{f"by_{feature}": [_group(group) for group in found.by(feature)] for feature in FEATURES},
         "by_day": [
-            {"date": day(number), "asked": asked, "succeeded": succeeded, "mean_ms": rounded(mean)}
-            for number, asked, succeeded, mean in found.by_day
+            {
+                "date": day(int(group.value or 0)),
+                "asked": group.asked,
+                "succeeded": group.succeeded,
+                "mean_ms": rounded(group.mean_ms),
+            }
+            for group in found.by("day")
         ],
     }
 

@@ -112,11 +112,13 @@ document_accesses = Table(
     Column("chunk_id", String(36), nullable=False),
     Column("score", Float, nullable=False),
     Column("is_cited", Flag, nullable=False),
+    Column("is_first", Flag, nullable=False),
     # Without a rowid each entry goes on with the primary key, so with the time.
     Index("ix_document_accesses_document", "tenant_id", "document_id"),
     sqlite_with_rowid=False,
 )
-"""A hit of a request, and whether its answer quoted it. File name and title are the document's own."""
+"""A hit of a request, whether its answer quoted it, and whether it is the request's first of this document.
+File name and title are the document's own."""
 
 error_logs = Table(
     "error_logs",

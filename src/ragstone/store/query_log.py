@@ -87,6 +87,8 @@ class AccessRow:
     chunk_id: str
     score: float
     is_cited: bool
+    is_first: bool
+    """Of this document in its request: what counts requests by documents."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ MOST_TIMED = 100_000
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
 QuestionKind = Literal["all", "without_hits", "low_relevance", "unanswered", "failed", "slow", "degraded"]
-Feature = Literal["cache", "door", "mode", "kind", "answer_mode", "error_code", "client", "user_id", "model"]
 
 q = query_logs.c
 
@@ -60,12 +59,21 @@ class LogRange:
 
 
 @dataclass(frozen=True, slots=True)
-class LogTotals:
-    """What was asked in a range, added up."""
+class LogCounts:
+    """Requests of one day that have every feature in common, added up."""
 
+    day: int
+    """Since 1970, UTC."""
+    door: str
+    kind: str
+    mode: str
+    cache: str
+    answer_mode: str | None
+    error_code: str | None
     asked: int
     succeeded: int
-    answers: int
+    total_ms: float
+    timed: int
     without_hits: int
     low_relevance: int
     unanswered: int
@@ -77,16 +85,6 @@ class LogTotals:
     prompt_tokens: int
     completion_tokens: int
     cost: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Requests that have one value in common."""
-
-    value: str | None
-    asked: int
-    succeeded: int
-    mean_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +141,17 @@ class ErrorGroup:
     message: str
 
 
-def totals(connection: Connection, wanted: LogRange, low_relevance: float) -> LogTotals:
-    """Everything that is counted."""
-    found = connection.execute(
+def counts(connection: Connection, wanted: LogRange, low_relevance: float) -> list[LogCounts]:
+    """Everything that is counted, in one walk over the rows: they are wide, and a million is 0.9 GB."""
+    day = _floored(q.at_ms, DAY_MS).label("day")
+    keys = (day, q.door, q.kind, q.mode, q.cache, q.answer_mode, q.error_code)
+    statement = (
         select(
-            func.count().label("asked"),
+            *keys,
+            func.count(),
             _count(q.is_success),
-            _count(q.kind == "ask"),
+            func.coalesce(func.sum(q.total_ms), 0.0),
+            func.count(q.total_ms),
             _count(_of_kind("without_hits", low_relevance)),
             _count(_of_kind("low_relevance", low_relevance)),
             _count(_of_kind("unanswered", low_relevance)),
@@ -161,34 +163,11 @@ def totals(connection: Connection, wanted: LogRange, low_relevance: float) -> Lo
             func.coalesce(func.sum(q.prompt_tokens), 0),
             func.coalesce(func.sum(q.completion_tokens), 0),
             func.sum(q.cost),
-        ).where(*wanted.all_of(query_logs))
-    ).one()
-    return LogTotals(*tuple(found))
-
-
-def groups(connection: Connection, wanted: LogRange, feature: Feature, limit: int = 100) -> list[Group]:
-    """Requests by the values of a column, most asked first."""
-    column, count = q[feature], func.count()
-    statement = (
-        select(column, count, _count(q.is_success), func.avg(q.total_ms))
+        )
         .where(*wanted.all_of(query_logs))
-        .group_by(column)
-        .order_by(count.desc(), column)
-        .limit(limit)
+        .group_by(*keys)
     )
-    return [Group(*row) for row in connection.execute(statement)]
-
-
-def days(connection: Connection, wanted: LogRange) -> list[tuple[int, int, int, float | None]]:
-    """Of each day since 1970 that has any, oldest first: asked, succeeded, mean milliseconds."""
-    day = _floored(q.at_ms, DAY_MS).label("day")
-    statement = (
-        select(day, func.count(), _count(q.is_success), func.avg(q.total_ms))
-        .where(*wanted.all_of(query_logs))
-        .group_by("day")
-        .order_by("day")
-    )
-    return [(int(row[0]), row[1], row[2], row[3]) for row in connection.execute(statement)]
+    return [LogCounts(*tuple(row)) for row in connection.execute(statement)]
 
 
 def hours(connection: Connection, wanted: LogRange) -> dict[tuple[int, int], int]:
@@ -203,21 +182,29 @@ def hours(connection: Connection, wanted: LogRange) -> dict[tuple[int, int], int
     return found
 
 
-def latencies(connection: Connection, wanted: LogRange, column: str) -> list[float]:
-    """Milliseconds of the newest requests that have them."""
-    measured = q[column]
+Times = tuple[float | None, float | None, float | None]
+
+
+def latencies(connection: Connection, wanted: LogRange) -> list[Times]:
+    """Milliseconds of the newest requests: in all, of retrieval, of generation."""
     statement = (
-        select(measured)
-        .where(*wanted.all_of(query_logs), measured.is_not(None))
+        select(q.total_ms, q.retrieval_ms, q.generation_ms)
+        .where(*wanted.all_of(query_logs))
         .order_by(q.id.desc())
         .limit(MOST_TIMED)
     )
-    return list(connection.execute(statement).scalars())
+    return [(row[0], row[1], row[2]) for row in connection.execute(statement)]
 
 
 def relevances(connection: Connection, wanted: LogRange) -> list[float]:
     """The relevance of the best hit of the newest requests that have hits of their own."""
-    return latencies(connection, wanted, "best_relevance")
+    statement = (
+        select(q.best_relevance)
+        .where(*wanted.all_of(query_logs), q.best_relevance.is_not(None))
+        .order_by(q.id.desc())
+        .limit(MOST_TIMED)
+    )
+    return list(connection.execute(statement).scalars())
 
 
 def texts(connection: Connection, wanted: LogRange, limit: int) -> list[tuple[str, int]]:
@@ -264,21 +251,28 @@ def questions(
 def document_uses(connection: Connection, wanted: LogRange, limit: int) -> list[DocumentUse]:
     """Documents by how many requests had them among their hits, a response sent again included."""
     a = document_accesses.c
-    asked = func.count(q.id.distinct())
+    # Requests with the same hits are counted before their accesses are read: most of a busy log are repeats.
+    times = (
+        select(q.hits_of, func.count().label("count"), func.max(q.at_ms).label("last_ms"))
+        .where(*wanted.all_of(query_logs), q.hits_of.is_not(None))
+        .group_by(q.hits_of)
+        .subquery()
+    )
+    count = times.c["count"]
+    asked, accesses = func.sum(count * _as_number(a.is_first)), func.sum(count)
     statement = (
         select(
             a.document_id,
             asked,
-            func.count(),
-            _count(a.is_cited),
-            func.avg(a.rank),
-            func.avg(a.score),
-            func.max(q.at_ms),
+            accesses,
+            func.sum(count * _as_number(a.is_cited)),
+            func.sum(count * a.rank) * 1.0 / accesses,
+            func.sum(count * a.score) / accesses,
+            func.max(times.c.last_ms),
         )
-        .select_from(query_logs.join(document_accesses, a.query_id == q.hits_of))
-        .where(*wanted.all_of(query_logs))
+        .select_from(times.join(document_accesses, a.query_id == times.c.hits_of))
         .group_by(a.document_id)
-        .order_by(asked.desc(), func.count().desc(), a.document_id)
+        .order_by(asked.desc(), accesses.desc(), a.document_id)
         .limit(limit)
     )
     return [DocumentUse(*row) for row in connection.execute(statement)]

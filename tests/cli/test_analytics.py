@@ -29,6 +29,7 @@ REPORTS = (
     "requests",
     "system",
 )
+EMPTY = ("--since", "2026-01-02", "--until", "2026-01-01")
 NARROW = {"COLUMNS": "80"}
 
 
@@ -71,7 +72,7 @@ def test_a_table_is_written_to_a_file(home: Path, tmp_path: Path) -> None:
     done = run_command("analytics", "export", "query_logs", "--format", "parquet", "-o", target, home=home)
     text = run_command("analytics", "export", "query_logs", home=home).stdout
     late = tmp_path / "late.csv"
-    wrong = run_command("analytics", "export", "query_logs", "-o", late, "--until", "1969-01-01", home=home)
+    wrong = run_command("analytics", "export", "query_logs", "-o", late, *EMPTY, home=home)
 
     assert done.exit_code == 0, done.stderr
     assert pyarrow.parquet.read_table(target)["question"].to_pylist() == [QUESTION, "x"]

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 FLUSH_S = 2.0
-FLUSH_AT = 25
+FLUSH_AT = 20
 """Waiting requests that are stored at once; see docs/analytics.md for what that takes."""
 BUFFERED = 10_000
 """Requests and errors that may wait each; what comes then is dropped and counted."""

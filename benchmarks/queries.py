@@ -29,12 +29,14 @@ from rich.table import Table
 from ragstone.analytics.answer_traces import AnswerTraces
 from ragstone.analytics.asked import present_ms
 from ragstone.analytics.asking import Asking
+from ragstone.analytics.query_log import QueryLog
 from ragstone.analytics.tracker import FLUSH_AT, QueryTracker
 from ragstone.evaluate.corpus import batches
 from ragstone.evaluate.timing import latency_of, time_requests
 from ragstone.service.queries import PopularRequest, QueryService
 from ragstone.settings import Settings, StoreSettings
 from ragstone.store.database import Database, open_database
+from ragstone.store.log_file import LogFile
 from ragstone.store.queries import DAY_MS
 from ragstone.telemetry.metrics import Metrics
 from ragstone.types import SearchRequest
@@ -188,15 +190,13 @@ async def measure(path: Path, count: int) -> dict[str, object]:
     settings = Settings()
     async with opened(path) as database:
         stored = await filled(database, settings, count)
-        service = QueryService(
-            database, tracker_on(database, settings), settings, traces_on(database, settings)
-        )
+        service = service_on(database, settings)
         known = random.Random(8).sample(list(questions(count)), min(TIMED, count))
         figures = await reads(service, known)
         figures["record_us"] = record_us(tracker_on(database, settings), known)
     with tempfile.TemporaryDirectory() as folder:
         async with opened(Path(shutil.copy(path, folder))) as copy:
-            service = QueryService(copy, tracker_on(copy, settings), settings, traces_on(copy, settings))
+            service = service_on(copy, settings)
             erased = await erasing(copy, service, known[0])
     return {"questions": count, "stored": stored, "reads": figures, "erased": erased}
 
@@ -232,6 +232,13 @@ def traces_on(database: Database, settings: Settings) -> AnswerTraces:
 def tracker_on(database: Database, settings: Settings) -> QueryTracker:
     """A tracker that stores nothing by itself."""
     return QueryTracker(database, settings.cache, Metrics("0"))
+
+
+def service_on(database: Database, settings: Settings) -> QueryService:
+    """The service, with a log that stays empty."""
+    log = QueryLog(LogFile(database.path.with_name("log.db")), settings.analytics, Metrics("0"))
+    tracker, traces = tracker_on(database, settings), traces_on(database, settings)
+    return QueryService(database, tracker, log, settings, traces)
 
 
 async def erasing(database: Database, service: QueryService, question: str) -> dict[str, object]:

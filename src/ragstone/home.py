@@ -59,6 +59,11 @@ class Home:
         return self.folder / "cache.db"
 
     @property
+    def log(self) -> Path:
+        """What was asked and what went wrong; see docs/analytics.md."""
+        return self.folder / "log.db"
+
+    @property
     def server_card(self) -> Path:
         """Address and process of the running server."""
         return self.folder / "server.json"

@@ -53,6 +53,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_route_is_listed() -> None:
     """docs/http.md names each route of the application."""
     from ragstone.entrypoints.http import (
+        analytics,
         chunks,
         documents,
         jobs,
@@ -65,7 +66,7 @@ def test_every_route_is_listed() -> None:
     )
 
     page = (ROOT / "docs/http.md").read_text("utf-8")
-    modules = (chunks, documents, jobs, queries, questions, sources, status, traces, warming)
+    modules = (analytics, chunks, documents, jobs, queries, questions, sources, status, traces, warming)
     routes = [route for module in modules for route in module.router.routes]
     paths = {str(getattr(route, "path", "")) for route in routes}
 

@@ -29,6 +29,8 @@ TOOLS = {
     "similar_queries",
     "get_cache_stats",
     "get_cache_warming_stats",
+    "get_query_statistics",
+    "get_document_popularity",
 }
 READERS = TOOLS - {"add_document", "delete_document"}
 TEXT = "# Harbour\n\n## Tides\n\nThe ferry sails at high tide.\n\n## Fares\n\nChildren travel free."

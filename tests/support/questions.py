@@ -10,10 +10,12 @@ from pathlib import Path
 from ragstone.analytics.answer_traces import AnswerTraces
 from ragstone.analytics.asked import present_ms
 from ragstone.analytics.asking import Asking
+from ragstone.analytics.query_log import QueryLog
 from ragstone.analytics.tracker import QueryTracker
 from ragstone.service.queries import QueryService
 from ragstone.settings import CacheSettings, Settings
 from ragstone.store.database import Database
+from ragstone.store.log_file import LogFile
 from ragstone.store.queries import DAY_MS
 from ragstone.telemetry.metrics import Metrics
 from ragstone.types import LOCAL_OWNER, Principal, SearchRequest
@@ -28,6 +30,7 @@ class Tracked:
     tracker: QueryTracker
     service: QueryService
     metrics: Metrics
+    log: QueryLog
     days_back: int = 0
 
     def present_ms(self) -> int:
@@ -58,8 +61,9 @@ def tracked_on(database: Database, **changed: int) -> Tracked:
     found: list[Tracked] = []
     tracker = QueryTracker(database, settings.cache, metrics, lambda: found[0].present_ms())
     traces = AnswerTraces(database, settings.telemetry, metrics)
-    service = QueryService(database, tracker, settings, traces)
-    found.append(Tracked(database, tracker, service, metrics))
+    log = QueryLog(LogFile(database.path.with_name("log.db")), settings.analytics, metrics)
+    service = QueryService(database, tracker, log, settings, traces)
+    found.append(Tracked(database, tracker, service, metrics, log))
     return found[0]
 
 

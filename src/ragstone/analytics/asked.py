@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ragstone.analytics.asking import Asking
+from ragstone.errors import RagstoneError
 from ragstone.telemetry.caller import Caller, present_caller
 from ragstone.telemetry.spans import present_trace_id
 from ragstone.telemetry.trail import Trail
@@ -22,6 +23,7 @@ def present_ms() -> int:
 class Asked:
     """What was asked, by whom, and what came of it; `error_code` is None when it was answered.
 
+    `model` wrote the answer, or is None; `error` is what was raised, where something was.
     `hits` and `citations` are empty for a response that was sent again as it was: `hit_count` still holds.
     """
 
@@ -36,10 +38,12 @@ class Asked:
     mode: AnswerMode | None = None
     citations: tuple[Citation, ...] = ()
     usage: Usage | None = None
+    model: str | None = None
     error_code: str | None = None
     trail: Trail | None = None
     """What was noted on the way; None of what nobody may look up."""
     trace_id: str = field(default_factory=present_trace_id)
+    error: RagstoneError | None = None
     caller: Caller = field(default_factory=present_caller)
     at_ms: int = field(default_factory=present_ms)
 

@@ -12,6 +12,7 @@ import anyio
 
 from ragstone.config import load
 from ragstone.deadline import Deadline
+from ragstone.entrypoints.python_analytics import AsyncAnalytics
 from ragstone.entrypoints.python_watching import Watching
 from ragstone.entrypoints.requests import read_chunking, read_metadata, search_request
 from ragstone.ingest.load import FoundFile, read, walk
@@ -93,6 +94,11 @@ class AsyncRagstone(Watching):
         if self._engine is None:
             raise RuntimeError("Ragstone is not open; use it inside `with` or `async with`.")
         return self._engine
+
+    @property
+    def analytics(self) -> AsyncAnalytics:
+        """What the log tells."""
+        return AsyncAnalytics(self.engine)
 
     async def add_text(
         self,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ragstone.entrypoints.python import AsyncRagstone
+from ragstone.entrypoints.python_blocking_analytics import BlockingAnalytics
 from ragstone.store.job_rows import Job
 from ragstone.types import (
     DEFAULT_COLLECTION,
@@ -71,6 +72,11 @@ class Ragstone:
     ) -> None:
         self._portal = None
         self._stack.__exit__(kind, error, trace)
+
+    @property
+    def analytics(self) -> BlockingAnalytics:
+        """See `AsyncRagstone.analytics`."""
+        return BlockingAnalytics(self._inner.analytics, self._call)
 
     def add_text(
         self,

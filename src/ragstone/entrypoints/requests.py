@@ -158,6 +158,26 @@ def read_metadata(wire: object, settings: Settings) -> dict[str, JsonValue]:
     return dict(wire)
 
 
+def read_mapping(text: str | None) -> dict[str, str]:
+    """Our fields to another system's columns, as a JSON object of texts; empty without one.
+
+    Raises:
+        InvalidRequest: it is no such object.
+    """
+    if text is None:
+        return {}
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise InvalidRequest(
+            f"The mapping {text[:200]!r} is not a JSON object of column names, such as "
+            '{"question": "user_input", "time": "created"}.'
+        )
+    return found
+
+
 def read_job_state(text: str) -> JobState:
     """The state of a job, as given by a caller.
 

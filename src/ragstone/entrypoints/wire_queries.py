@@ -66,7 +66,7 @@ def statistics(found: QueryStatistics) -> Wire:
 
 def erased(result: Erased) -> Wire:
     """What an erasure took away."""
-    return {"erased": result.count, "is_log_empty": result.is_log_empty}
+    return {"erased": result.count, "logged": result.logged, "is_log_empty": result.is_log_empty}
 
 
 def warming(status: WarmingStatus) -> Wire:

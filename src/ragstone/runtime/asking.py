@@ -10,6 +10,9 @@ from ragstone.analytics.answer_traces import AnswerTraces
 from ragstone.analytics.asked import AskedSink
 from ragstone.analytics.asked_log import AskedLog
 from ragstone.analytics.asked_metrics import AskedMetrics
+from ragstone.analytics.error_log import ErrorLog
+from ragstone.analytics.query_log import QueryLog
+from ragstone.analytics.system_metrics import Figures, SystemSampler
 from ragstone.analytics.tracker import QueryTracker
 from ragstone.answer.admitted import AdmittedAnswers
 from ragstone.answer.cached import CachingAnswers
@@ -30,8 +33,11 @@ from ragstone.service.recording import Recorder
 from ragstone.service.search import SearchService
 from ragstone.service.traces import TraceService
 from ragstone.settings import Settings
+from ragstone.store.audit import CorpusCounts, corpus_counts
 from ragstone.store.database import Database
+from ragstone.store.log_file import LogFile
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.resources import ResourceReader
 
 if TYPE_CHECKING:
     pass
@@ -47,6 +53,8 @@ class Asking:
     traces: TraceService
     repeater: Repeater
     load: Load
+    log: QueryLog
+    errors: ErrorLog
 
 
 def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
@@ -63,8 +71,15 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
     evidence = Evidence(standings, cache, recipes.answer, semantic)
     answered = AnswerPipeline(database, found, embedder, base.generator, settings, evidence)
     load, tracker = Load(), _open_tracker(stack, database, settings, base.metrics)
-    traces = _open_traces(stack, database, settings, base.metrics)
-    sinks: list[AskedSink] = [AskedMetrics(base.metrics), AskedLog(settings.telemetry), traces]
+    traces, log = _open_traces(stack, database, settings, base.metrics), _open_log(stack, base)
+    errors = ErrorLog(log)
+    sinks: list[AskedSink] = [
+        AskedMetrics(base.metrics),
+        AskedLog(settings.telemetry),
+        traces,
+        log.record,
+        errors.note_asked,
+    ]
     recorder = Recorder(tracker, load, longest, sinks=sinks)
     search = SearchService(found, settings.search, base.metrics, cache, recorder)
     caching = CachingAnswers(AdmittedAnswers(answered, places[1]), standings, cache, recipes)
@@ -73,10 +88,12 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
     return Asking(
         search=search,
         answers=answers,
-        queries=QueryService(database, tracker, settings, traces),
+        queries=QueryService(database, tracker, log, settings, traces),
         traces=TraceService(database, traces),
         repeater=Repeater(search, answers, answers_too=answers_too),
         load=load,
+        log=log,
+        errors=errors,
     )
 
 
@@ -107,3 +124,25 @@ def _open_tracker(
     stack.push_async_callback(tracker.aclose)
     tracker.start()
     return tracker
+
+
+def _open_log(stack: AsyncExitStack, base: Base) -> QueryLog:
+    file = LogFile(base.home.log)
+    model = None if base.generator is None else base.generator.model
+    log = QueryLog(file, base.settings.analytics, base.metrics, model)
+    stack.push_async_callback(log.aclose)
+    log.start()
+    return log
+
+
+def open_sampler(stack: AsyncExitStack, base: Base, log: QueryLog) -> SystemSampler:
+    """What notes how the process is doing, once it is started."""
+
+    async def corpus() -> CorpusCounts:
+        async with base.database.read() as connection:
+            return await corpus_counts(connection)
+
+    figures = Figures(ResourceReader(base.home.folder), base.cache.statistics, corpus)
+    sampler = SystemSampler(log, figures, base.settings.analytics.metrics_every_s)
+    stack.push_async_callback(sampler.aclose)
+    return sampler

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from anyio import to_thread
 
+from ragstone.analytics.error_log import ErrorLog
+from ragstone.analytics.system_metrics import SystemSampler
 from ragstone.config import Loaded
 from ragstone.home import Home
 from ragstone.index.follower import IndexFollower
@@ -28,9 +30,10 @@ from ragstone.operate.drain import Drain
 from ragstone.operate.gauges import Gauges
 from ragstone.operate.health import Health
 from ragstone.operate.warm import Warmer, WarmingParts
-from ragstone.runtime.asking import open_asking
+from ragstone.runtime.asking import open_asking, open_sampler
 from ragstone.runtime.base import open_base
 from ragstone.runtime.working import build_sources, open_report, open_warmer, open_worker
+from ragstone.service.analytics import AnalyticsService
 from ragstone.service.answers import AnswerService
 from ragstone.service.caches import CacheService
 from ragstone.service.chunks import ChunkService
@@ -38,6 +41,7 @@ from ragstone.service.collections import CollectionService
 from ragstone.service.documents import DocumentService
 from ragstone.service.intake import JobIntake
 from ragstone.service.jobs import JobService
+from ragstone.service.log_transfer import LogTransfer
 from ragstone.service.queries import QueryService
 from ragstone.service.search import SearchService
 from ragstone.service.sources import SourceService
@@ -72,6 +76,10 @@ class Engine:
     caches: CacheService
     queries: QueryService
     traces: TraceService
+    analytics: AnalyticsService
+    transfer: LogTransfer
+    errors: ErrorLog
+    sampler: SystemSampler
     warmer: Warmer
     checker: Checker
     health: Health
@@ -134,6 +142,10 @@ async def open_engine(
             caches=CacheService(base.cache, follower),
             queries=asking.queries,
             traces=asking.traces,
+            analytics=AnalyticsService(asking.log, database, base.embedder, settings),
+            transfer=LogTransfer(asking.log.file, database, settings),
+            errors=asking.errors,
+            sampler=open_sampler(stack, base, asking.log),
             warmer=open_warmer(stack, warming, settings),
             checker=Checker(database, follower, writer, base.embedder, blobs),
             health=Health(

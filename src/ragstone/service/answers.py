@@ -70,7 +70,7 @@ class AnswerService:
                         yield shown
             except RagstoneError as error:
                 if is_tracked:
-                    self._recorder.record(_failed(asking, error.code, timer, answer_id))
+                    self._recorder.record(_failed(asking, error.code, timer, answer_id, error))
                 raise
 
     async def ask(
@@ -144,9 +144,12 @@ class AnswerService:
         return replace(answer, degraded=(*answer.degraded, *missing)) if missing else answer
 
 
-def _failed(asking: Asking, code: str, timer: StageTimer, answer_id: AnswerId) -> Asked:
+def _failed(
+    asking: Asking, code: str, timer: StageTimer, answer_id: AnswerId, error: RagstoneError | None = None
+) -> Asked:
     """A request without an answer; its trace is found all the same."""
-    return Asked(asking, timer.timings_ms(), error_code=code, answer_id=answer_id, trail=timer.trail)
+    spent = timer.timings_ms()
+    return Asked(asking, spent, error_code=code, error=error, answer_id=answer_id, trail=timer.trail)
 
 
 def _asked(asking: Asking, answer: Answer, trail: Trail) -> Asked:
@@ -162,5 +165,6 @@ def _asked(asking: Asking, answer: Answer, trail: Trail) -> Asked:
         mode=answer.mode,
         citations=answer.citations,
         usage=answer.usage,
+        model=answer.model,
         trail=trail,
     )

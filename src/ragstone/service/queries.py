@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ragstone.analytics.asked import present_ms
 from ragstone.analytics.autocomplete import complete
-from ragstone.analytics.erase import Erased, erase_all, erase_one
+from ragstone.analytics.erase import Erased, erase_all, erase_asker, erase_logged, erase_one
 from ragstone.analytics.popular import most_popular, popular_in_days
 from ragstone.analytics.similar import SimilarQuery, similar_to
 from ragstone.analytics.tracker import QueryTracker
-from ragstone.analytics.words import fold, fold_prefix
+from ragstone.analytics.words import digest_of, fold, fold_prefix
 from ragstone.errors import InvalidRequest
 from ragstone.search.understand import normalise_query
 from ragstone.store.queries import DAY_MS
+from ragstone.store.query_log import Subject
 from ragstone.store.query_reads import DayTotals, QueryFilter, TrackedQuery, totals_by_day
 from ragstone.types import LOCAL_OWNER, AnswerRequest, Principal
 
 if TYPE_CHECKING:
     from ragstone.analytics.answer_traces import AnswerTraces
     from ragstone.analytics.asking import Asking
+    from ragstone.analytics.query_log import QueryLog
     from ragstone.service.answers import AnswerService
     from ragstone.service.search import SearchService
     from ragstone.settings import Settings
@@ -60,9 +62,15 @@ class QueryService:
     """Everything about tracked questions. What is asked is found some two seconds later."""
 
     def __init__(
-        self, database: Database, tracker: QueryTracker, settings: Settings, traces: AnswerTraces
+        self,
+        database: Database,
+        tracker: QueryTracker,
+        log: QueryLog,
+        settings: Settings,
+        traces: AnswerTraces,
     ) -> None:
         self._database = database
+        self._log = log
         self._tracker = tracker
         self._traces = traces
         self._settings = settings
@@ -130,11 +138,36 @@ class QueryService:
 
         Raises:
             InvalidRequest: the question is empty or too long.
+            StoreFailed: the database or the log does not answer.
         """
+        tenant_id = principal.tenant_id
         if question is None:
-            return await erase_all(self._database, self._tracker, self._traces, principal.tenant_id)
-        normal = normalise_query(question, self._settings.limits.query_max_chars)
-        return await erase_one(self._database, self._tracker, self._traces, principal.tenant_id, normal)
+            erased = await erase_all(self._database, self._tracker, self._traces, tenant_id)
+            subject = Subject("all")
+        else:
+            normal = normalise_query(question, self._settings.limits.query_max_chars)
+            erased = await erase_one(self._database, self._tracker, self._traces, tenant_id, normal)
+            subject = Subject("question", digest_of(normal).hex())
+        gone = await erase_logged(self._log, tenant_id, subject)
+        return Erased(erased.count, erased.is_log_empty and gone.is_log_empty, gone.logged)
+
+    async def erase_asker(
+        self, kind: Literal["client", "user"], name: str, principal: Principal = LOCAL_OWNER
+    ) -> Erased:
+        """Forget what a client or a user asked, and the questions that nobody else asked.
+
+        What other askers had in common with them stays counted, without a name.
+
+        Raises:
+            InvalidRequest: the name is empty.
+            StoreFailed: the database or the log does not answer.
+        """
+        if not name:
+            raise InvalidRequest(f"The {kind} is empty; name whose questions are to be erased.")
+        subject = Subject(kind, name)
+        return await erase_asker(
+            self._database, self._tracker, self._traces, self._log, principal.tenant_id, subject
+        )
 
     def _days(self, count: int) -> range:
         kept = self._settings.cache.query_days

@@ -41,11 +41,11 @@ class Recorder:
     def record(self, asked: Asked) -> None:
         """Note a request that was answered or failed."""
         annotate(_attributes(asked))
-        asked = self._normalised(asked)
+        noted = self._normalised(asked)
         for sink in self._sinks:
-            sink(asked)
+            sink(noted)
         if asked.error_code is None:
-            self._tracker.record(asked.asking, asked.hit_count)
+            self._tracker.record(noted.asking, noted.hit_count)
 
     def _normalised(self, asked: Asked) -> Asked:
         """With the question in the form in which it is counted and erased; one that has none, cut to size."""

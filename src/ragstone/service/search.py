@@ -56,7 +56,9 @@ class SearchService:
                 result = await self._pipeline.run(request, limit, timer)
             except RagstoneError as error:
                 if is_tracked:
-                    self._recorder.record(Asked(asking, timer.timings_ms(), error_code=error.code))
+                    self._recorder.record(
+                        Asked(asking, timer.timings_ms(), error_code=error.code, error=error)
+                    )
                 raise
         if request.use_cache and (missing := self._cache.degraded()):
             result = replace(result, degraded=(*result.degraded, *missing))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ragstone.settings.analytics import AnalyticsSettings, TokenPrice
 from ragstone.settings.asking import AnswerSettings, CacheSettings, SearchSettings
 from ragstone.settings.operating import (
     LimitsSettings,
@@ -21,6 +22,7 @@ from ragstone.settings.serving import (
 from ragstone.settings.taking_in import IngestSettings, SourcesSettings
 
 __all__ = [
+    "AnalyticsSettings",
     "AnswerSettings",
     "CacheSettings",
     "FallbackSettings",
@@ -37,6 +39,7 @@ __all__ = [
     "SourcesSettings",
     "StoreSettings",
     "TelemetrySettings",
+    "TokenPrice",
 ]
 
 
@@ -53,6 +56,7 @@ class Settings(Section):
     search: SearchSettings = SearchSettings()
     answer: AnswerSettings = AnswerSettings()
     cache: CacheSettings = CacheSettings()
+    analytics: AnalyticsSettings = AnalyticsSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     limits: LimitsSettings = LimitsSettings()
     resilience: ResilienceSettings = ResilienceSettings()

@@ -13,11 +13,15 @@ Door = Literal["http", "mcp", "cli", "python"]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """One request's own facts; `client` is an address or a name, never a secret."""
+    """One request's own facts; `client` is an address or a name, never a secret.
+
+    `user` is whom a proxy with authentication named (`analytics.user_header`); empty when none did.
+    """
 
     door: Door = "python"
     request_id: str = ""
     client: str = ""
+    user: str = ""
 
 
 _NOBODY = Caller()

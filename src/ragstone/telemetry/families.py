@@ -253,6 +253,17 @@ ANSWER_TRACES = _counter(
 QUERIES_WAITING = _gauge(
     "caches", "queries_waiting", "Different questions counted in memory and not stored yet."
 )
+LOG_ROWS = _counter(
+    "questions",
+    "log_rows",
+    "Rows of the log by table: stored, or dropped as too many wait.",
+    "table",
+    "outcome",
+)
+LOG_WAITING = _gauge("questions", "log_waiting_rows", "Rows of the log in memory that are not stored yet.")
+LOG_WRITE_SECONDS = _histogram(
+    "questions", "log_write_seconds", "Time of storing one batch of the log.", WRITE_BUCKETS
+)
 WARMING_RUNS = _counter(
     "caches", "cache_warming_runs", "Warmings by how they ended: done, cancelled, failed.", "state"
 )

@@ -71,6 +71,9 @@ class Metrics:
         self.citations = self._counter(families.CITATIONS)
         self.answer_traces = self._counter(families.ANSWER_TRACES)
         self.degraded = self._counter(families.DEGRADED)
+        self.log_rows = self._counter(families.LOG_ROWS)
+        self.log_waiting = self._gauge(families.LOG_WAITING)
+        self.log_write_seconds = self._histogram(families.LOG_WRITE_SECONDS)
 
     def _declare_generation(self) -> None:
         self.generations = self._counter(families.GENERATIONS)

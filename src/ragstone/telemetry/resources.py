@@ -29,6 +29,8 @@ class Resources:
     available_bytes: int
     disk_free_bytes: int
     gpus: tuple[Gpu, ...] = ()
+    connections: int = 0
+    """TCP sockets that this process holds, listening ones included."""
 
 
 class ResourceReader:
@@ -61,6 +63,7 @@ class ResourceReader:
             times = own.cpu_times()
             resident, threads, began = own.memory_info().rss, own.num_threads(), own.create_time()
             files = own.num_fds() if sys.platform != "win32" else 0
+            connections = len(own.net_connections("tcp"))
         children = 0
         for child in own.children(recursive=True):
             with contextlib.suppress(psutil.Error):  # it ended meanwhile
@@ -75,4 +78,5 @@ class ResourceReader:
             available_bytes=psutil.virtual_memory().available,
             disk_free_bytes=shutil.disk_usage(self._folder).free,
             gpus=self._gpus(),
+            connections=connections,
         )

@@ -144,6 +144,20 @@ class Reader:
         if unlisted:
             raise Missing(f"{sorted(unlisted)} are not listed at {begin}")
 
+    def popular(self, server: ServerProcess, place: Place, choice: random.Random) -> None:
+        """Documents by their use and the exported accesses: names of what is live, none of what is gone."""
+        collections = sorted({collection for collection, _ in self.history.places})
+        begin = self.history.tick()
+        query = {"limit": "1000"}
+        listed = _checked(server.client.get("/v1/analytics/documents", params=query), (200,)).json()
+        accesses = server.client.get("/v1/analytics/export/document_accesses", params={"format": "jsonl"})
+        lines = _checked(accesses, (200,)).text.splitlines()
+        reading = self.history.reading(begin, collections)
+        exported = [{**row, "source": row["file_name"]} for row in map(json.loads, lines)]
+        for named in [*listed["documents"], *exported]:
+            if named["title"] is not None:
+                reading.check_of(json.dumps(named), named["source"])
+
     def check_hits(self, hits: Sequence[Mapping[str, Any]], reading: Reading) -> None:
         """Each is of its document, and none of anything gone."""
         for hit in hits:

@@ -209,6 +209,7 @@ def operations(writer: Writer, reader: Reader) -> Mapping[str, Operation]:
             "read": reader.read,
             "read around": reader.read_around,
             "list": reader.list,
+            "popular": reader.popular,
         }
     )
 

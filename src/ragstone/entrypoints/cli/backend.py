@@ -7,13 +7,16 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
+from uuid import uuid4
 
 from ragstone.deadline import Deadline
 from ragstone.entrypoints import wire, wire_work
+from ragstone.entrypoints.cli.analytics_backend import AnalyticsCalls, LocalAnalytics
 from ragstone.entrypoints.cli.query_backend import LocalQueries, QueryCalls
 from ragstone.entrypoints.cli.remote import RemoteBackend, find_server
 from ragstone.entrypoints.requests import read_chunking, read_filter, search_request
 from ragstone.service.pages import DocumentQuery
+from ragstone.telemetry.caller import Caller, set_caller
 from ragstone.telemetry.spans import OFF
 from ragstone.types import AnswerRequest, DocumentId, JobId, JobState, JsonValue, RawFile
 
@@ -88,6 +91,8 @@ class Backend(Protocol):
 
     queries: QueryCalls
     """Tracked questions, and warming with them."""
+    analytics: AnalyticsCalls
+    """What the log tells."""
     place: str
     """Who does the work, for messages: `this process` or the server's address."""
 
@@ -206,6 +211,7 @@ class LocalBackend:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.queries: QueryCalls = LocalQueries(engine)
+        self.analytics: AnalyticsCalls = LocalAnalytics(engine)
 
     async def add(self, added: AddFile) -> Wire:
         """Take one file in."""
@@ -371,5 +377,6 @@ async def open_backend(loaded: Loaded, tracing: Tracing = OFF) -> AsyncIterator[
         return
     from ragstone.runtime import open_engine
 
+    set_caller(Caller("cli", uuid4().hex))
     async with open_engine(loaded, tracing=tracing) as engine:
         yield LocalBackend(engine)

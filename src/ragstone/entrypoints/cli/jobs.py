@@ -153,6 +153,7 @@ async def _work(loaded: Loaded, places: int, *, is_until_empty: bool) -> None:
         loop.add_signal_handler(name, stopped.set)
     async with own_engine(loaded) as engine, exporting(engine):
         engine.worker.start(places)
+        engine.sampler.start()
         print(f"Ragstone works on {places} jobs at once; Ctrl-C stops it.", file=sys.stderr, flush=True)
         waiting: set[asyncio.Task[object]] = {asyncio.create_task(stopped.wait())}
         if is_until_empty:

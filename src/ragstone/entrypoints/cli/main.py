@@ -10,6 +10,7 @@ import typer
 
 from ragstone.entrypoints.cli import (
     add,
+    analytics,
     cache,
     chunks,
     collections,
@@ -59,6 +60,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(sources.app, name="sources")
 app.add_typer(queries.app, name="queries")
 app.command(name="stats")(statistics.stats)
+app.add_typer(analytics.app, name="analytics")
 app.add_typer(cache.app, name="cache")
 app.command(name="serve")(serve.serve)
 app.command(name="worker")(jobs.worker)

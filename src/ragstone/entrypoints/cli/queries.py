@@ -117,21 +117,34 @@ def statistics(
 def erase(
     context: typer.Context,
     question: Annotated[str | None, typer.Argument(help="One question; with --all every one.")] = None,
+    client: Annotated[str | None, typer.Option(help="What this client asked.")] = None,
+    user: Annotated[str | None, typer.Option(help="What this user asked.")] = None,
     is_all: Annotated[bool, typer.Option("--all", help="Every question.")] = False,
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Forget one question, or all: no process has it any more afterwards.
+    """Forget one question, what somebody asked, or all: no process has it any more afterwards.
 
     Example: ragstone queries erase "Who is ill today?"
+
+    Example: ragstone queries erase --client 10.1.2.3
     """
+    from ragstone.entrypoints.cli.query_backend import ErasedKind
     from ragstone.errors import InvalidRequest
 
-    if (question is None) != is_all:
-        raise InvalidRequest("Name the question to erase, or say --all.")
-    found = with_backend(load_settings(context, home), lambda backend: backend.queries.erase(question))
+    given: list[tuple[ErasedKind, str | None]] = [
+        ("q", question),
+        ("client", client),
+        ("user", user),
+        ("all", "" if is_all else None),
+    ]
+    named = [(kind, name) for kind, name in given if name is not None]
+    if len(named) != 1:
+        raise InvalidRequest("Name the question to erase, a --client or a --user, or say --all.")
+    kind, name = named[0]
+    found = with_backend(load_settings(context, home), lambda backend: backend.queries.erase(kind, name))
     if as_json:
         print_json(found)
-    else:
-        count = found["erased"]
-        print(f"{count} question{'' if count == 1 else 's'} erased.")
+        return
+    count = found["erased"]
+    print(f"{count} question{'' if count == 1 else 's'} erased, {found['logged']} rows of the log removed.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from ragstone.entrypoints import wire_queries, wire_statistics, wire_traces
 from ragstone.service.queries import PopularRequest
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ragstone.runtime import Engine
 
 Wire = dict[str, object]
+ErasedKind = Literal["q", "client", "user", "all"]
 Call = Callable[..., Awaitable[Wire]]
 """`RemoteBackend`'s way to the server: method, path, and `query` or `body`."""
 
@@ -47,8 +48,8 @@ class QueryCalls(Protocol):
         """What was asked, by day."""
         ...
 
-    async def erase(self, question: str | None) -> Wire:
-        """Forget one question, or all."""
+    async def erase(self, kind: ErasedKind, name: str) -> Wire:
+        """Forget one question, what somebody asked, or all."""
         ...
 
     async def warm(self, top: int | None) -> Wire:
@@ -87,9 +88,12 @@ class LocalQueries:
         """What was asked, by day."""
         return wire_queries.statistics(await self._engine.queries.statistics(days))
 
-    async def erase(self, question: str | None) -> Wire:
-        """Forget one question, or all."""
-        return wire_queries.erased(await self._engine.queries.erase(question))
+    async def erase(self, kind: ErasedKind, name: str) -> Wire:
+        """Forget one question, what somebody asked, or all."""
+        queries = self._engine.queries
+        if kind in ("client", "user"):
+            return wire_queries.erased(await queries.erase_asker(kind, name))
+        return wire_queries.erased(await queries.erase(name if kind == "q" else None))
 
     async def warm(self, top: int | None) -> Wire:
         """Warm the caches of this process; those that last outlive it."""
@@ -138,9 +142,9 @@ class RemoteQueries:
         query = {"days": None if days is None else str(days)}
         return await self._call("GET", "/v1/queries/statistics", query=query)
 
-    async def erase(self, question: str | None) -> Wire:
-        """Forget one question, or all."""
-        return await self._call("DELETE", "/v1/queries", query={"q": question})
+    async def erase(self, kind: ErasedKind, name: str) -> Wire:
+        """Forget one question, what somebody asked, or all."""
+        return await self._call("DELETE", "/v1/queries", query={} if kind == "all" else {kind: name})
 
     async def warm(self, top: int | None) -> Wire:
         """Warm the server's caches."""

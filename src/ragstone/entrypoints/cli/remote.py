@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
+from ragstone.entrypoints.cli.analytics_backend import AnalyticsCalls, RemoteAnalytics
 from ragstone.entrypoints.cli.query_backend import QueryCalls, RemoteQueries
 from ragstone.errors import DependencyFailed, RagstoneError
 from ragstone.home import Home, read_server_url
@@ -60,6 +61,7 @@ class RemoteBackend:
         self._client = client
         self.place = url
         self.queries: QueryCalls = RemoteQueries(self._call)
+        self.analytics: AnalyticsCalls = RemoteAnalytics(client, self._call)
 
     @classmethod
     @asynccontextmanager
@@ -147,7 +149,7 @@ class RemoteBackend:
             async with self._client.stream("POST", "/v1/ask", json=body, headers=headers) as response:
                 if response.is_error:
                     await response.aread()
-                    raise _problem(response)
+                    raise problem_of(response)
                 async for line in response.aiter_lines():
                     if line:
                         yield json.loads(line)
@@ -253,16 +255,17 @@ class RemoteBackend:
         query: Mapping[str, str | None] | None = None,
         data: Mapping[str, str] | None = None,
         files: Mapping[str, tuple[str, bytes]] | None = None,
+        content: AsyncIterator[bytes] | None = None,
     ) -> Wire:
         given = {name: value for name, value in (query or {}).items() if value is not None}
         try:
             response = await self._client.request(
-                method, path, json=body, params=given, data=data, files=files
+                method, path, json=body, params=given, data=data, files=files, content=content
             )
         except httpx2.HTTPError as error:
             raise self._lost(error) from error
         if response.is_error:
-            raise _problem(response)
+            raise problem_of(response)
         answer: Wire = response.json()
         return answer
 
@@ -288,7 +291,8 @@ def _options(question: Question) -> Wire:
     return options
 
 
-def _problem(response: httpx2.Response) -> RagstoneError:
+def problem_of(response: httpx2.Response) -> RagstoneError:
+    """What an error of the server says."""
     try:
         found = response.json()
         code, message = str(found["code"]), str(found["detail"])

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ragstone.entrypoints.http import (
+    analytics,
     cache,
     chunks,
     documents,
@@ -57,7 +58,19 @@ def build_app(engine: Engine) -> ASGIApp:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.engine = engine
-    for module in (documents, chunks, jobs, sources, questions, traces, queries, cache, warming, status):
+    for module in (
+        documents,
+        chunks,
+        jobs,
+        sources,
+        questions,
+        traces,
+        queries,
+        analytics,
+        cache,
+        warming,
+        status,
+    ):
         app.include_router(module.router)
     app.router.routes.append(Route(MCP_PATH, mcp, include_in_schema=False))
     app.add_exception_handler(RagstoneError, render_ragstone_error)
@@ -78,6 +91,7 @@ def _lifespan(
         engine.worker.start(engine.settings.ingest.workers)
         engine.sources.start()
         engine.warmer.start()
+        engine.sampler.start()
         async with session():
             yield
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+LONGEST_USER = 200
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 Refusal: TypeAlias = tuple[HTTPStatus, str, str]
 """Status, code and sentence of a request that is not passed on."""
@@ -76,6 +77,7 @@ class RequestMiddleware:
         self._hosts = LOOPBACK_NAMES | {host.lower() for host in settings.security.allowed_hosts}
         self._max_bytes = settings.limits.request_max_bytes
         self._slow_ms = settings.telemetry.slow_request_ms
+        self._user_header = settings.analytics.user_header.lower()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on when it may be; lifespan and websocket scopes go straight through."""
@@ -85,7 +87,7 @@ class RequestMiddleware:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         exchange = _Exchange(scope, _request_id(headers))
         scope["ragstone.request_id"] = exchange.request_id
-        set_caller(Caller("http", exchange.request_id, _client(scope)))
+        set_caller(Caller("http", exchange.request_id, _client(scope), self._user(headers)))
         log.debug("http_request", method=scope["method"])
         sender = self._sender(exchange, send)
         self._metrics.http_in_flight.inc()
@@ -121,6 +123,10 @@ class RequestMiddleware:
         if is_passing:
             response.headers["Connection"] = "close"
         await response(exchange.scope, receive, send)
+
+    def _user(self, headers: dict[str, str]) -> str:
+        """Whom the proxy in front names; nobody unless a header of it is configured."""
+        return headers.get(self._user_header, "")[:LONGEST_USER] if self._user_header else ""
 
     def _refusal(self, headers: dict[str, str]) -> Refusal | None:
         host = headers.get("host", "")

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from ragstone.entrypoints.http.context import engine_of
 from ragstone.errors import (
     BrokenDocument,
     Conflict,
@@ -104,6 +105,7 @@ async def render_ragstone_error(request: Request, error: Exception) -> Response:
     """The handler of everything that Ragstone raises on purpose."""
     if not isinstance(error, RagstoneError):
         return await render_unexpected(request, error)
+    _note(request, error)
     status = status_of(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("error", code=error.code, status=int(status), route=_route(request), exc_info=error)
@@ -143,8 +145,15 @@ async def render_http_error(request: Request, error: Exception) -> Response:
 async def render_unexpected(request: Request, error: Exception) -> Response:
     """The last handler: nothing of the error's text leaves the process."""
     log.error("error", code="internal", route=_route(request), exc_info=error)
+    _note(request, error)
     detail = "Ragstone failed on this request; the log of the server has the details under its request id."
     return _respond(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)
+
+
+def _note(request: Request, error: Exception) -> None:
+    """Into the log of errors, by the route's template: a path holds ids."""
+    route = str(getattr(request.scope.get("route"), "path", "unmatched"))
+    engine_of(request).errors.note(error, f"{request.method} {route}")
 
 
 def _respond(

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from ragstone.entrypoints import wire_queries
 from ragstone.entrypoints.http.context import EngineOf, respond
 from ragstone.entrypoints.http.examples import COMPLETIONS, POPULAR, QUERY_STATISTICS, SIMILAR, documented
-from ragstone.entrypoints.http.schemas import PopularQuery
+from ragstone.entrypoints.http.schemas import EraseQuery, PopularQuery
 from ragstone.service.queries import PopularRequest
 
 router = APIRouter(prefix="/v1/queries", tags=["queries"])
@@ -55,11 +55,13 @@ async def query_statistics(
 
 
 @router.delete("", summary="Erase questions")
-async def erase_queries(
-    engine: EngineOf, q: Annotated[str | None, Query(description="One question; all when left out.")] = None
-) -> Response:
-    """Forget one question, or all of them; no process has it any more when the response comes."""
-    return respond(wire_queries.erased(await engine.queries.erase(q)))
+async def erase_queries(engine: EngineOf, chosen: Annotated[EraseQuery, Query()]) -> Response:
+    """Forget one question, what a client or a user asked, or all; no process has it any more afterwards."""
+    if chosen.client is not None:
+        return respond(wire_queries.erased(await engine.queries.erase_asker("client", chosen.client)))
+    if chosen.user is not None:
+        return respond(wire_queries.erased(await engine.queries.erase_asker("user", chosen.user)))
+    return respond(wire_queries.erased(await engine.queries.erase(chosen.q)))
 
 
 def _aware(moment: datetime) -> datetime:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 Strategy = Literal["structure", "semantic", "code", "table"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["default"])]
@@ -163,6 +163,20 @@ class PopularQuery(RequestModel):
     q: str | None = Field(None, description="Only questions with this in them.")
     collection: str | None = Field(None, description="Only those asked of this collection last.")
     since: datetime | None = Field(None, description="Only those asked since then.")
+
+
+class EraseQuery(RequestModel):
+    """What to erase: one thing, or all when nothing is named."""
+
+    q: str | None = Field(None, description="One question; all when nothing is named.")
+    client: str | None = Field(None, max_length=200, description="Everything that this client asked.")
+    user: str | None = Field(None, max_length=200, description="Everything that this user asked.")
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if sum(value is not None for value in (self.q, self.client, self.user)) > 1:
+            raise ValueError("name one of q, client and user")
+        return self
 
 
 class WarmCaches(RequestModel):

@@ -19,15 +19,16 @@ from pydantic import Field
 from starlette.types import ASGIApp
 
 from ragstone.deadline import Deadline
-from ragstone.entrypoints import wire, wire_queries, wire_traces, wire_work
+from ragstone.entrypoints import wire, wire_analytics, wire_queries, wire_traces, wire_work
 from ragstone.entrypoints.requests import read_expansion, read_metadata, search_request
 from ragstone.errors import RagstoneError
 from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime import Engine
+from ragstone.service.analytics import Period
 from ragstone.service.queries import PopularRequest
 from ragstone.telemetry.caller import present_caller, set_caller
 from ragstone.telemetry.metrics import Metrics
-from ragstone.telemetry.spans import Tracing, failure_of
+from ragstone.telemetry.spans import failure_of
 from ragstone.types import AnswerRequest, DocumentId, JobId, SearchRequest, Span
 
 log = structlog.get_logger(__name__)
@@ -200,6 +201,21 @@ class Tools:
         """Find questions that were asked before and are like this one."""
         return wire_queries.similar(await self._engine.queries.similar(question, limit))
 
+    async def get_query_statistics(
+        self,
+        days: Annotated[int, Field(ge=1, le=3660, description="How many days back.")] = 7,
+    ) -> Structured:
+        """Tell how many requests there were, how they went, how long they took and what they cost."""
+        return wire_analytics.statistics(await self._engine.analytics.statistics(Period(days=days)))
+
+    async def get_document_popularity(
+        self,
+        days: Annotated[int, Field(ge=1, le=3660, description="How many days back.")] = 7,
+        limit: Annotated[int, Field(ge=1, le=100, description="How many documents.")] = 20,
+    ) -> Structured:
+        """List the documents that requests found most, with how often they were cited."""
+        return wire_analytics.documents(await self._engine.analytics.documents(Period(days=days), limit))
+
     async def get_cache_warming_stats(self) -> Structured:
         """Tell what warming the caches does now and has done since the server began."""
         return wire_queries.warming(self._engine.warmer.status())
@@ -235,10 +251,12 @@ def build_mcp_server(engine: Engine) -> MCPServer[None]:
         (tools.autocomplete, READ_ONLY),
         (tools.similar_queries, READ_ONLY),
         (tools.get_cache_warming_stats, READ_ONLY),
+        (tools.get_query_statistics, READ_ONLY),
+        (tools.get_document_popularity, READ_ONLY),
         (tools.add_document, WRITES),
         (tools.delete_document, REMOVES),
     ):
-        server.add_tool(_measured(_translated(tool, engine.tracing), engine.metrics), annotations=hints)
+        server.add_tool(_measured(_translated(tool, engine), engine.metrics), annotations=hints)
     return server
 
 
@@ -252,7 +270,7 @@ def http_app(server: MCPServer[None], path: str, allowed_hosts: Sequence[str]) -
 
 
 def _translated(
-    tool: Callable[..., Awaitable[Structured]], tracing: Tracing
+    tool: Callable[..., Awaitable[Structured]], engine: Engine
 ) -> Callable[..., Awaitable[Structured]]:
     """The tool as a request of its own, with our errors as tool errors, which the assistant may correct."""
 
@@ -263,9 +281,10 @@ def _translated(
             replace(present_caller(), door="mcp", request_id=present_caller().request_id or uuid4().hex)
         )
         try:
-            with tracing.door(f"mcp {tool.__name__}"):
+            with engine.tracing.door(f"mcp {tool.__name__}"):
                 return await tool(*args, **kwargs)
         except RagstoneError as error:
+            engine.errors.note(error, tool.__name__)
             raise ToolError(f"{error.message} [{error.code}]") from error
         except Exception as error:  # the door: nothing of the error's text leaves the process
             log.exception("error", tool=tool.__name__, failure=failure_of(error))

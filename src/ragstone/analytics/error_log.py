@@ -1,0 +1,137 @@
+"""Errors as rows of the log: what kind, where in the code, at whose request; never the words of the request.
+
+A message of ours names the offending value, a foreign one may. So the row has the sentence that describes the
+class of the error, and the places of its stack without locals and source lines.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import traceback
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+from ragstone.analytics.asked import Asked, present_ms
+from ragstone.errors import (
+    DeadlineExceeded,
+    DependencyFailed,
+    NotReady,
+    Overloaded,
+    RagstoneError,
+    error_of,
+)
+from ragstone.store.query_log import ErrorRow
+from ragstone.telemetry.caller import Caller, present_caller
+from ragstone.types import DEFAULT_TENANT, TenantId
+
+if TYPE_CHECKING:
+    from ragstone.analytics.query_log import QueryLog
+
+Severity = Literal["warning", "error", "critical"]
+
+OPERATION_FAILURES = (DeadlineExceeded, DependencyFailed, NotReady, Overloaded)
+"""Nothing that a caller did wrong."""
+FRAMES, CAUSES = 40, 8
+REMEMBERED = 1_000
+LONGEST_NAME = 200
+
+
+class ErrorLog:
+    """Notes errors, each once, however many doors it passes on its way out."""
+
+    def __init__(self, log: QueryLog) -> None:
+        self._log = log
+        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def note(
+        self,
+        error: BaseException,
+        operation: str,
+        *,
+        service: str | None = None,
+        tenant_id: TenantId = DEFAULT_TENANT,
+    ) -> None:
+        """Note that `operation` (a route, a tool, a stage) failed with `error`."""
+        self._note(error, operation, present_caller(), service, tenant_id)
+
+    def note_asked(self, asked: Asked) -> None:
+        """Note that a search or an answer failed; an `AskedSink`."""
+        if asked.error_code is None:
+            return
+        error = asked.error or error_of(asked.error_code, "")
+        self._note(error, asked.asking.kind, asked.caller, None, asked.asking.search.principal.tenant_id)
+
+    def _note(
+        self, error: BaseException, operation: str, caller: Caller, service: str | None, tenant_id: TenantId
+    ) -> None:
+        code = error.code if isinstance(error, RagstoneError) else RagstoneError.code
+        if self._is_known(caller.request_id, code):
+            return
+        present = present_ms()
+        self._log.record_error(
+            ErrorRow(
+                id=self._log.number(present),
+                at_ms=present,
+                tenant_id=tenant_id,
+                type=type(error).__name__,
+                code=code,
+                message=description_of(error),
+                stack="\n".join(places_of(error)) or None,
+                service=service or caller.door,
+                operation=operation[:LONGEST_NAME],
+                client=caller.client[:LONGEST_NAME],
+                request_id=caller.request_id,
+                severity=severity_of(error),
+            )
+        )
+
+    def _is_known(self, request_id: str, code: str) -> bool:
+        if not request_id:
+            return False
+        key = (request_id, code)
+        is_known = key in self._seen
+        self._seen[key] = None
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        return is_known
+
+
+def severity_of(error: BaseException) -> Severity:
+    """`warning`: the caller can mend it; `error`: a part failed; `critical`: nobody meant it to happen."""
+    if isinstance(error, OPERATION_FAILURES):
+        return "error"
+    return "warning" if isinstance(error, RagstoneError) and error.code != RagstoneError.code else "critical"
+
+
+def description_of(error: BaseException) -> str:
+    """What kind of error it is, in a sentence that holds nothing of the request."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno)
+    return (inspect.getdoc(type(error)) or type(error).__name__).partition("\n")[0]
+
+
+def places_of(error: BaseException) -> Iterator[str]:
+    """Where it was raised, innermost last, then the same of what caused it."""
+    present: BaseException | None = error
+    for _ in range(CAUSES):
+        if present is None:
+            return
+        yield _name_of(present)
+        for frame in traceback.extract_tb(present.__traceback__, limit=-FRAMES):
+            yield f"  {_short(frame.filename)}:{frame.lineno} in {frame.name}"
+        present = present.__cause__ or (None if present.__suppress_context__ else present.__context__)
+
+
+def _name_of(error: BaseException) -> str:
+    return f"{type(error).__module__}.{type(error).__qualname__}"
+
+
+def _short(filename: str) -> str:
+    """A file without the folders above its package: they name users and machines."""
+    parts = filename.replace("\\", "/").split("/")
+    for root in ("site-packages", "src"):
+        if root in parts:
+            return "/".join(parts[len(parts) - parts[::-1].index(root) :])
+    return parts[-1]

@@ -14,7 +14,7 @@ from ragstone.cache.keys import EmbeddingKey, key_of
 if TYPE_CHECKING:
     from ragstone.cache.cache import Cache
     from ragstone.deadline import Deadline
-    from ragstone.models.ports import Embedder, EmbedderStatistics
+    from ragstone.models.ports import Embedder, EmbedderStatistics, Placement
     from ragstone.types import Matrix, TokenCounter, Vector
 
 
@@ -67,6 +67,11 @@ class CachingEmbedder:
     def languages(self) -> frozenset[str]:
         """Of the embedder behind."""
         return self._embedder.languages
+
+    @property
+    def placement(self) -> Placement:
+        """Of the embedder behind."""
+        return self._embedder.placement
 
     @property
     def tokens(self) -> TokenCounter:

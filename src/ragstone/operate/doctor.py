@@ -98,7 +98,7 @@ async def _model(loaded: Loaded) -> list[Finding]:
         Finding(
             "embedding model",
             "ok",
-            f"{card.model_id}@{card.revision}, {len(vector)} dimensions, {encoder.runtime}",
+            f"{card.model_id}@{card.revision}, {len(vector)} dimensions, {encoder.placement}",
         )
     ]
 

@@ -44,6 +44,9 @@ class ModelsSettings(Section):
     runtime: Literal["auto", "onnxruntime", "openvino"] = Field(
         "auto", description="What runs the model; auto takes OpenVINO where installed and the CPU has bf16."
     )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where the model runs; auto takes a CUDA GPU that gives the processor's vectors."
+    )
     threads: int = Field(0, ge=0, le=256, description="Threads of the model; 0 takes the cores there are.")
     waiting_queries: int = Field(1024, ge=1, description="Query embeddings that may wait before 429.")
     bulk_callers: int = Field(64, ge=1, description="Documents that may wait for embedding before 429.")

@@ -121,6 +121,11 @@ class EmbedderFigures(Protocol):
         """What waits now."""
         ...
 
+    @property
+    def fallbacks(self) -> int:
+        """Times that a GPU failed and the processor took over."""
+        ...
+
 
 class Watched:
     """One source of figures as Prometheus' registry reads it."""
@@ -144,6 +149,7 @@ def embedder(read: Callable[[], EmbedderFigures]) -> Iterator[Metric]:
     now = read()
     yield _counter(families.EMBEDDED_TEXTS, {(): now.texts})
     yield _counter(families.EMBEDDING_BUSY, {(): now.busy_s})
+    yield _counter(families.EMBEDDER_FALLBACKS, {(): now.fallbacks})
     yield _gauge(families.EMBEDDING_QUEUE, {(): now.queue_length})
     runs, so_far = [], 0
     bounds = [*(str(float(bound)) for bound in families.EMBEDDING_BATCHES.buckets), "+Inf"]

@@ -190,6 +190,9 @@ EMBEDDING_BUSY = _counter(
 EMBEDDING_BATCHES = _histogram(
     "embedding", "embedding_batch_texts", "Texts in one run of the embedding model.", BATCH_BUCKETS
 )
+EMBEDDER_FALLBACKS = _counter(
+    "embedding", "embedder_fallbacks", "Times that a GPU failed and the processor took over."
+)
 EMBEDDING_QUEUE = _gauge("embedding", "embedding_queue", "Texts and documents that wait for the model.")
 
 DOCUMENTS_WRITTEN = _counter(

@@ -66,6 +66,7 @@ class GpuUse:
         self.note = ""
         """Why it is not used, in a sentence."""
         self.fallbacks = 0
+        self._is_in_use = False
         self._noting = threading.Lock()
 
     def place(self, candidates: Candidates, *, is_required: bool) -> Graph:
@@ -78,17 +79,24 @@ class GpuUse:
             if is_required:
                 raise NotReady(f"models.device is 'cuda', but this onnxruntime knows no CUDA; {INSTALL}.")
             return candidates.open_cpu()
-        gpu = None
-        if not self.note:
-            try:
-                gpu = candidates.open_gpu()
-                _compare(gpu, candidates.open_cpu(), candidates.tokens)
-            except (NotReady, EmbeddingFailed) as error:
-                if is_required:
-                    raise NotReady(error.message) from error
-                gpu, self.note = None, error.message
-                log.warning("gpu_not_used", reason=error.message)
+        gpu = None if self.note else self._opened(candidates, is_required=is_required)
+        self._is_in_use = self._is_in_use or gpu is not None
         return FailoverGraph(gpu, candidates.open_cpu, self)
+
+    def _opened(self, candidates: Candidates, *, is_required: bool) -> Graph | None:
+        try:
+            gpu = candidates.open_gpu()
+            _compare(gpu, candidates.open_cpu(), candidates.tokens)
+        except (NotReady, EmbeddingFailed) as error:
+            if self._is_in_use:  # by another session: it has failed since
+                self.give_up(error.message)
+            elif is_required:
+                raise NotReady(error.message) from error
+            else:
+                self.note = error.message
+                log.warning("gpu_not_used", reason=error.message)
+            return None
+        return gpu
 
     def give_up(self, reason: str) -> None:
         """Note that the GPU failed; counted once, however many sessions notice."""

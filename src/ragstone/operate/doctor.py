@@ -160,11 +160,13 @@ async def _generator(loaded: Loaded) -> list[Finding]:
     from ragstone.net.probe import probe
 
     reached = await probe(f"{configured.base_url.rstrip('/')}/models", configured.api_key.get_secret_value())
-    if reached is None:
+    if reached.problem is None:
         return [Finding("generator", "ok", f"{configured.model!r} at {configured.base_url}")]
     return [
         Finding(
-            "generator", "failed", f"{configured.base_url} {reached}; start it or mend generator.base_url."
+            "generator",
+            "failed",
+            f"{configured.base_url} {reached.problem}; start it or mend generator.base_url.",
         )
     ]
 

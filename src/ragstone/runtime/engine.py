@@ -29,6 +29,7 @@ from ragstone.operate.health import Health
 from ragstone.operate.warm import Warmer, WarmingParts
 from ragstone.runtime.asking import open_asking
 from ragstone.runtime.base import open_base
+from ragstone.runtime.operating import open_health
 from ragstone.runtime.working import build_sources, open_warmer, open_worker
 from ragstone.service.answers import AnswerService
 from ragstone.service.caches import CacheService
@@ -125,7 +126,7 @@ async def open_engine(
             queries=asking.queries,
             warmer=open_warmer(stack, warming, settings),
             checker=Checker(database, follower, writer, base.embedder, blobs),
-            health=Health(database, follower, base.embedder, base.generator, base.cache),
+            health=open_health(stack, base),
             metrics=metrics,
             gauges=Gauges(database, follower, metrics),
             embedder=base.embedder,

@@ -63,3 +63,6 @@ class GeneratorSettings(Section):
     temperature: float = Field(0.0, ge=0, le=2, description="Sampling temperature.")
     max_tokens: int = Field(1024, ge=1, le=131072, description="Longest answer, in tokens.")
     timeout_s: float = Field(120.0, gt=0, description="Longest wait for the whole answer of the model.")
+    probe_every_s: float = Field(
+        30.0, ge=0, description="Least time between two looks of /health at that server; 0 never looks."
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
@@ -127,6 +127,28 @@ class EmbedderFigures(Protocol):
         ...
 
 
+class ComponentFigures(Protocol):
+    """How one dependency was when last seen: see `ragstone.operate.look.ComponentHealth`."""
+
+    @property
+    def name(self) -> str:
+        """Of the dependency."""
+        ...
+
+    @property
+    def status(self) -> Literal["ok", "degraded", "failed"]:
+        """How it was."""
+        ...
+
+    @property
+    def latency_ms(self) -> float:
+        """How long the look took."""
+        ...
+
+
+HEALTH_VALUES = {"ok": 1.0, "degraded": 0.5, "failed": 0.0}
+
+
 class Watched:
     """One source of figures as Prometheus' registry reads it."""
 
@@ -184,6 +206,13 @@ def redis(read: Callable[[], RedisFigures]) -> Iterator[Metric]:
     yield _gauge(families.REDIS_CALLS, calls)
     yield _counter(families.REDIS_FAILURES, {(): now.failures})
     yield _gauge(families.REDIS_UP, {(): now.is_available})
+
+
+def components(read: Callable[[], Iterable[ComponentFigures]]) -> Iterator[Metric]:
+    """The dependencies of this process."""
+    seen = list(read())
+    yield _gauge(families.COMPONENT_HEALTH, {(one.name,): HEALTH_VALUES[one.status] for one in seen})
+    yield _gauge(families.COMPONENT_LOOK, {(one.name,): one.latency_ms / 1000 for one in seen})
 
 
 def resources(read: Callable[[], Resources]) -> Iterator[Metric]:

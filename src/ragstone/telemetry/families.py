@@ -269,6 +269,15 @@ DATABASE_WAITS = _histogram(
 DATABASE_ERRORS = _counter("store", "database_errors", "Reads and writes that the database failed.", "kind")
 DATABASE_BYTES = _gauge("store", "database_bytes", "Size of the database's files.", "file")
 
+COMPONENT_HEALTH = _gauge(
+    "process",
+    "component_health",
+    "Each dependency when last seen: 1 ok, 0.5 degraded, 0 failed.",
+    "component",
+)
+COMPONENT_LOOK = _gauge(
+    "process", "component_look_seconds", "Time of the last look at each dependency.", "component"
+)
 PROCESS_CPU = _counter("process", "process_cpu_seconds", "Processor time of this process.")
 PROCESS_MEMORY = _gauge(
     "process", "process_resident_bytes", "Resident memory of this process and of its parsers.", "of"

@@ -10,7 +10,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from ragstone.telemetry import collectors, families
-from ragstone.telemetry.collectors import CacheFigures, EmbedderFigures, RedisFigures, Watched
+from ragstone.telemetry.collectors import (
+    CacheFigures,
+    ComponentFigures,
+    EmbedderFigures,
+    RedisFigures,
+    Watched,
+)
 from ragstone.telemetry.families import Family
 from ragstone.telemetry.resources import Resources
 from ragstone.types import JobState
@@ -109,6 +115,10 @@ class Metrics:
     def watch_redis(self, read: Callable[[], RedisFigures]) -> None:
         """Expose the Redis client: `read` gives its figures at each scrape."""
         self.registry.register(Watched(partial(collectors.redis, read)))
+
+    def watch_health(self, read: Callable[[], Iterable[ComponentFigures]]) -> None:
+        """Expose the dependencies: `read` gives what was seen of each last."""
+        self.registry.register(Watched(partial(collectors.components, read)))
 
     def watch_resources(self, read: Callable[[], Resources]) -> None:
         """Expose processor, memory, disk and GPUs: `read` gives the figures at each scrape."""

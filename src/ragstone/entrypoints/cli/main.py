@@ -15,6 +15,7 @@ from ragstone.entrypoints.cli import (
     collections,
     documents,
     evaluate,
+    health,
     jobs,
     operate,
     queries,
@@ -59,6 +60,7 @@ app.add_typer(cache.app, name="cache")
 app.command(name="serve")(serve.serve)
 app.command(name="worker")(jobs.worker)
 app.command(name="mcp")(serve.mcp)
+app.command(name="health")(health.health)
 app.command(name="check")(operate.check)
 app.command(name="doctor")(operate.doctor)
 app.add_typer(operate.config_app, name="config")

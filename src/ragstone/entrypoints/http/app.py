@@ -24,6 +24,7 @@ from ragstone.entrypoints.http import (
     warming,
 )
 from ragstone.entrypoints.http.context import ClientGone, render_client_gone
+from ragstone.entrypoints.http.liveness import Liveness
 from ragstone.entrypoints.http.middleware import RequestMiddleware
 from ragstone.entrypoints.http.problems import (
     render_http_error,
@@ -63,7 +64,8 @@ def build_app(engine: Engine) -> ASGIApp:
     app.add_exception_handler(ClientGone, render_client_gone)
     app.add_exception_handler(Exception, render_unexpected)
     hosts, max_bytes = engine.settings.security.allowed_hosts, engine.settings.limits.request_max_bytes
-    return RequestMiddleware(RepeatedQuestions(app, engine), engine.metrics, hosts, max_bytes)
+    inner = RequestMiddleware(RepeatedQuestions(app, engine), engine.metrics, hosts, max_bytes)
+    return Liveness(inner, engine.metrics)
 
 
 def _lifespan(

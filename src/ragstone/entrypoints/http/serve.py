@@ -5,12 +5,14 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from types import FrameType
 
 import uvicorn
 
 from ragstone.config import Loaded
 from ragstone.entrypoints.http.app import build_app
+from ragstone.entrypoints.http.starting import answering_while_starting
 from ragstone.errors import InvalidSetting, Refused
 from ragstone.home import remove_server_card, write_server_card
 from ragstone.runtime import open_engine
@@ -48,7 +50,9 @@ async def serve(loaded: Loaded, announce: Callable[[str], None]) -> None:
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     try:
-        async with open_engine(loaded) as engine:
+        async with AsyncExitStack() as stack:
+            async with answering_while_starting(listener):
+                engine = await stack.enter_async_context(open_engine(loaded))
             config = uvicorn.Config(
                 build_app(engine),
                 log_config=None,

@@ -190,6 +190,11 @@ class Tools:
         """Tell what warming the caches does now and has done since the server began."""
         return wire_queries.warming(self._engine.warmer.status())
 
+    async def get_health(self) -> Structured:
+        """Tell how Ragstone is: store, indexes, embedding model, GPU, generator and cache, one by one."""
+        report = await self._engine.health.report()
+        return {"version": version("ragstone"), **wire.health(report)}
+
     def _request(
         self, query: str, collections: Sequence[str] | None, mode: str, top_k: int, filters: object
     ) -> SearchRequest:
@@ -220,6 +225,7 @@ def build_mcp_server(engine: Engine) -> MCPServer[None]:
         (tools.autocomplete, READ_ONLY),
         (tools.similar_queries, READ_ONLY),
         (tools.get_cache_warming_stats, READ_ONLY),
+        (tools.get_health, READ_ONLY),
         (tools.add_document, WRITES),
         (tools.delete_document, REMOVES),
     ):

@@ -12,8 +12,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast, get_args
+from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from ragstone.errors import InvalidSetting
 from ragstone.settings import Settings
@@ -23,8 +25,7 @@ ENV_PREFIX = "RAGSTONE_"
 HOME_ENV = "RAGSTONE_HOME"
 # Read by the build or the tests, not settings of the product.
 RESERVED_ENV = frozenset({"RAGSTONE_HOME", "RAGSTONE_DATA", "RAGSTONE_MODEL_WHEEL", "RAGSTONE_PROFILE"})
-_SECRETS = ("api_key", "redis_url")
-"""Endings of settings whose value is never shown."""
+HIDDEN = "***"
 
 _DEFAULTS = Settings()
 
@@ -90,14 +91,58 @@ def describe(name: str) -> str:
     return _sections()[section][key]
 
 
-def _sections() -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
+def secret_names() -> list[str]:
+    """The settings whose value is never shown, by their type."""
+    return [
+        f"{section}.{key}"
+        for section, model in _models().items()
+        for key, field in model.model_fields.items()
+        if field.annotation is SecretStr or SecretStr in get_args(field.annotation)
+    ]
+
+
+def shown_value(loaded: Loaded, name: str) -> str | int | float | bool | None:
+    """A setting as it may be printed: secrets hidden, addresses without what gives access."""
+    section, key = name.split(".")
+    value = cast("object", getattr(getattr(loaded.settings, section), key))
+    if name in secret_names():
+        is_set = isinstance(value, SecretStr) and value.get_secret_value()
+        return HIDDEN if is_set else None
+    shown = _bare(value)
+    return shown if isinstance(shown, str | int | float | bool | None) else str(shown)
+
+
+def hide_credentials(url: str) -> str:
+    """An address without user, password, parameters and fragment, as these often hold keys."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return HIDDEN
+    netloc = f"{HIDDEN}@{host}" if "@" in parts.netloc else host
+    query = "&".join(f"{pair.partition('=')[0]}={HIDDEN}" for pair in parts.query.split("&") if pair)
+    return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
+
+
+def _bare(value: object) -> object:
+    return hide_credentials(value) if isinstance(value, str) and "://" in value else value
+
+
+def _models() -> dict[str, type[Section]]:
+    found: dict[str, type[Section]] = {}
     for section, declared in Settings.model_fields.items():
         model = declared.annotation
         if not (isinstance(model, type) and issubclass(model, Section)):
             raise TypeError(f"section {section} is not a Section")
-        found[section] = {key: field.description or "" for key, field in model.model_fields.items()}
+        found[section] = model
     return found
+
+
+def _sections() -> dict[str, dict[str, str]]:
+    return {
+        section: {key: field.description or "" for key, field in model.model_fields.items()}
+        for section, model in _models().items()
+    }
 
 
 Layer = dict[str, tuple[object, str]]
@@ -180,6 +225,6 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
     parts = []
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"][:2])
-        shown = "a hidden value" if name.endswith(_SECRETS) else repr(problem["input"])
+        shown = "a hidden value" if name in secret_names() else repr(_bare(problem["input"]))
         parts.append(f"{name} (from {origins.get(name, 'default')}) is {shown}: {problem['msg']}.")
     return " ".join(parts)

@@ -55,6 +55,7 @@ def test_every_route_is_listed() -> None:
     from ragstone.entrypoints.http import (
         chunks,
         documents,
+        gpu,
         jobs,
         queries,
         questions,
@@ -64,7 +65,7 @@ def test_every_route_is_listed() -> None:
     )
 
     page = (ROOT / "docs/http.md").read_text("utf-8")
-    modules = (chunks, documents, jobs, queries, questions, sources, status, warming)
+    modules = (chunks, documents, gpu, jobs, queries, questions, sources, status, warming)
     routes = [route for module in modules for route in module.router.routes]
     paths = {str(getattr(route, "path", "")) for route in routes}
 

@@ -77,7 +77,7 @@ class GpuUse:
         """
         if not self.accelerator.is_there():
             if is_required:
-                raise NotReady(f"models.device is 'cuda', but this onnxruntime knows no CUDA; {INSTALL}.")
+                raise NotReady(f"This onnxruntime is built without CUDA; {INSTALL}.")
             return candidates.open_cpu()
         gpu = None if self.note else self._opened(candidates, is_required=is_required)
         self._is_in_use = self._is_in_use or gpu is not None

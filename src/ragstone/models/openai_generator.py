@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import anyio
 
+from ragstone.config import hide_credentials
 from ragstone.deadline import Deadline
 from ragstone.errors import GeneratorFailed
 from ragstone.models.ports import Delta, GenerationOptions, Prompt
@@ -166,7 +167,7 @@ class OpenAIGenerator:
         return self._failed(f"did not finish within {limit_s:.3g} s", fix)
 
     def _failed(self, happened: str, fix: str) -> GeneratorFailed:
-        base_url, model = self._options.base_url, self.model
+        base_url, model = hide_credentials(self._options.base_url), self.model
         return GeneratorFailed(
             f"The generator at {base_url} (model {model!r}) {happened}; {fix}.",
             base_url=base_url,

@@ -13,7 +13,7 @@ from anyio import to_thread
 
 from ragstone.cache.cache import Cache, limits_of
 from ragstone.cache.shared import SharedCache, open_shared_cache
-from ragstone.config import Loaded
+from ragstone.config import Loaded, hide_credentials
 from ragstone.errors import InvalidSetting, NotReady
 from ragstone.home import Home, open_home
 from ragstone.index.follower import IndexFollower, open_follower
@@ -164,7 +164,7 @@ def _open_generator(stack: AsyncExitStack, settings: Settings, given: Generator 
         return None
     if not configured.model:
         raise InvalidSetting(
-            f"generator.base_url is {configured.base_url!r}, but generator.model is empty; "
+            f"generator.base_url is {hide_credentials(configured.base_url)!r}, but generator.model is empty; "
             "name the model, for example RAGSTONE_GENERATOR__MODEL=llama3.2."
         )
     from ragstone.models.openai_generator import OpenAIGenerator, OpenAIOptions

@@ -25,6 +25,7 @@ from ragstone.ingest.write import Writer
 from ragstone.models.unavailable import UnavailableEmbedder
 from ragstone.operate.check import Checker
 from ragstone.operate.gauges import Gauges
+from ragstone.operate.gpu import GpuVerifier
 from ragstone.operate.health import Health
 from ragstone.operate.warm import Warmer, WarmingParts
 from ragstone.runtime.asking import open_asking
@@ -72,6 +73,7 @@ class Engine:
     warmer: Warmer
     checker: Checker
     health: Health
+    gpu: GpuVerifier
     metrics: Metrics
     gauges: Gauges
     embedder: Embedder
@@ -127,6 +129,7 @@ async def open_engine(
             warmer=open_warmer(stack, warming, settings),
             checker=Checker(database, follower, writer, base.embedder, blobs),
             health=open_health(stack, base),
+            gpu=GpuVerifier(settings.models, lambda: base.embedder.placement),
             metrics=metrics,
             gauges=Gauges(database, follower, metrics),
             embedder=base.embedder,

@@ -15,6 +15,7 @@ from ragstone.entrypoints.cli import (
     collections,
     documents,
     evaluate,
+    gpu,
     health,
     jobs,
     operate,
@@ -22,6 +23,7 @@ from ragstone.entrypoints.cli import (
     questions,
     serve,
     sources,
+    support,
 )
 from ragstone.entrypoints.cli.context import ConfigOption, Globals, HomeOption
 from ragstone.errors import InvalidRequest, NotFound, RagstoneError
@@ -61,8 +63,10 @@ app.command(name="serve")(serve.serve)
 app.command(name="worker")(jobs.worker)
 app.command(name="mcp")(serve.mcp)
 app.command(name="health")(health.health)
+app.command(name="gpu")(gpu.gpu)
 app.command(name="check")(operate.check)
-app.command(name="doctor")(operate.doctor)
+app.command(name="doctor")(support.doctor)
+app.command(name="support-bundle")(support.support_bundle)
 app.add_typer(operate.config_app, name="config")
 app.command(name="eval")(evaluate.evaluate)
 app.command(name="bench")(evaluate.bench)

@@ -16,6 +16,7 @@ from ragstone.entrypoints.http import (
     cache,
     chunks,
     documents,
+    gpu,
     jobs,
     queries,
     questions,
@@ -55,7 +56,7 @@ def build_app(engine: Engine) -> ASGIApp:
         lifespan=_lifespan(mcp.running),
     )
     app.state.engine = engine
-    for module in (documents, chunks, jobs, sources, questions, queries, cache, warming, status):
+    for module in (documents, chunks, jobs, sources, questions, queries, cache, warming, gpu, status):
         app.include_router(module.router)
     app.router.routes.append(Route(MCP_PATH, mcp, include_in_schema=False))
     app.add_exception_handler(RagstoneError, render_ragstone_error)

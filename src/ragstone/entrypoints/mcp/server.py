@@ -16,7 +16,7 @@ from pydantic import Field
 from starlette.types import ASGIApp
 
 from ragstone.deadline import Deadline
-from ragstone.entrypoints import wire, wire_queries, wire_work
+from ragstone.entrypoints import wire, wire_operate, wire_queries, wire_work
 from ragstone.entrypoints.requests import read_expansion, read_metadata, search_request
 from ragstone.errors import RagstoneError
 from ragstone.ingest.request import IngestRequest, inline_file
@@ -195,6 +195,16 @@ class Tools:
         report = await self._engine.health.report()
         return {"version": version("ragstone"), **wire.health(report)}
 
+    async def verify_gpu(
+        self,
+        benchmark: Annotated[bool, Field(description="Measure the devices, too; takes up to 30 s.")] = False,
+    ) -> Structured:
+        """Tell which GPUs there are, what the embedding model runs on, and what each device is worth."""
+        report = wire_operate.gpu(await self._engine.gpu.report())
+        if not benchmark:
+            return report
+        return {**report, "benchmark": wire_operate.gpu_benchmark(await self._engine.gpu.benchmark())}
+
     def _request(
         self, query: str, collections: Sequence[str] | None, mode: str, top_k: int, filters: object
     ) -> SearchRequest:
@@ -226,6 +236,7 @@ def build_mcp_server(engine: Engine) -> MCPServer[None]:
         (tools.similar_queries, READ_ONLY),
         (tools.get_cache_warming_stats, READ_ONLY),
         (tools.get_health, READ_ONLY),
+        (tools.verify_gpu, READ_ONLY),
         (tools.add_document, WRITES),
         (tools.delete_document, REMOVES),
     ):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from anyio import to_thread
 
 from ragstone.models.unavailable import UnavailableEmbedder
-from ragstone.operate.look import ComponentHealth, Look, Seen, Status
+from ragstone.operate.look import GIVE_UP_S, ComponentHealth, Look, Seen, Status
 from ragstone.telemetry.devices import find_gpus
 
 if TYPE_CHECKING:
@@ -80,9 +80,9 @@ class Health:
             Look("cache", self._caching, clock=clock),
         )
 
-    async def report(self, kept_s: float = 0.0) -> HealthReport:
-        """How everything is, within about `WAIT_S`; looks younger than `kept_s` are not repeated."""
-        components = await asyncio.gather(*(look.ask(WAIT_S, kept_s) for look in self._looks))
+    async def report(self, kept_s: float = 0.0, wait_s: float = GIVE_UP_S) -> HealthReport:
+        """How everything is, within about `wait_s`; looks younger than `kept_s` are not repeated."""
+        components = await asyncio.gather(*(look.ask(wait_s, kept_s) for look in self._looks))
         status: Status = "ok" if all(part.status == "ok" for part in components) else "degraded"
         if components[0].status == "failed":
             status = "failed"
@@ -91,7 +91,7 @@ class Health:
 
     async def readiness(self) -> HealthReport:
         """The report for a load balancer, at most `KEPT_S` old."""
-        return await self.report(KEPT_S)
+        return await self.report(KEPT_S, WAIT_S)
 
     def seen(self) -> tuple[ComponentHealth, ...]:
         """What was seen last, without looking."""
@@ -122,7 +122,7 @@ class Health:
         return "ok", f"{embedder.model_id}@{embedder.revision}, {embedder.placement}"
 
     async def _gpu(self) -> Seen:
-        names = (await self._devices.ask(WAIT_S / 2)).detail
+        names = (await self._devices.ask(WAIT_S / 2)).detail  # less than what waits for this look
         placement = self._parts.embedder.placement
         if placement.fallbacks:
             return "degraded", f"given up, the processor took over: {placement.note}"

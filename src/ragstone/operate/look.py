@@ -21,6 +21,8 @@ Seen = tuple[Status, str]
 GIVE_UP_S = 1.0
 """A dependency that has not answered for so long does not answer; until then it is slow."""
 LONGEST_S = 10.0
+FIRST_WAIT_S = 0.04
+"""For a patient look that has seen nothing yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,9 @@ class Look:
             self._running = asyncio.create_task(self._look(), name=f"look at {self.name}")
         is_known = self._every_s > 0 and self.last is not None
         if self._running is not None and not is_known:
-            await asyncio.wait({self._running}, timeout=wait_s)
+            await asyncio.wait(
+                {self._running}, timeout=min(wait_s, FIRST_WAIT_S) if self._every_s else wait_s
+            )
         if self.last is not None and (self._running is None or is_known):
             return self.last
         return self._unanswered()
@@ -99,7 +103,7 @@ class Look:
 
     def _unanswered(self) -> ComponentHealth:
         waited_s = self._clock() - self._began
-        if self._every_s and waited_s < GIVE_UP_S:
+        if self._every_s:
             return ComponentHealth(self.name, "ok", round(waited_s * 1000, 3), "being looked at")
         was_failed = self.last is not None and self.last.status == "failed"
         status: Status = "failed" if waited_s >= GIVE_UP_S or was_failed else "degraded"

@@ -13,7 +13,7 @@ from ragstone.entrypoints import wire, wire_work
 from ragstone.entrypoints.http.context import EngineOf, respond
 from ragstone.entrypoints.http.liveness import BODY
 from ragstone.errors import NotFound, RagstoneError
-from ragstone.operate.health import HealthReport
+from ragstone.operate.health import WAIT_S, HealthReport
 from ragstone.operate.versions import main_versions
 
 log = structlog.get_logger(__name__)
@@ -71,7 +71,7 @@ async def metrics(engine: EngineOf) -> Response:
     """Every metric in the Prometheus text format."""
     if not engine.settings.telemetry.metrics:
         raise NotFound("Metrics are switched off; set telemetry.metrics = true.")
-    await engine.health.report(LOOK_EVERY_S)
+    await engine.health.report(LOOK_EVERY_S, WAIT_S)
     try:
         await engine.jobs.measure()
         await engine.gauges.refresh()

@@ -226,7 +226,7 @@ def main() -> None:
         reference.close()
     result = {
         "machine": machine(),
-        "runtime": encoder.runtime,
+        "runtime": str(encoder.placement),
         "threads": arguments.threads or usable_cores(),
         "clock": "processor time" if arguments.threads == 1 else "wall clock",
         "reference": reference.about,

@@ -13,8 +13,8 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
-from urllib.parse import unquote
+from typing import Literal, cast, get_args
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import SecretStr, ValidationError
 
@@ -26,8 +26,7 @@ ENV_PREFIX = "RAGSTONE_"
 HOME_ENV = "RAGSTONE_HOME"
 # Read by the build or the tests, not settings of the product.
 RESERVED_ENV = frozenset({"RAGSTONE_HOME", "RAGSTONE_DATA", "RAGSTONE_MODEL_WHEEL", "RAGSTONE_PROFILE"})
-_SECRETS = ("api_key", "redis_url", "sentry_dsn", "generator.fallbacks")
-"""Endings of settings whose value is never shown."""
+HIDDEN = "***"
 
 _DEFAULTS = Settings()
 _OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -149,14 +148,67 @@ def describe(name: str) -> str:
     return _sections()[section][key]
 
 
-def _sections() -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
+def secret_names() -> list[str]:
+    """The settings whose value is never shown, by their type."""
+    return [
+        f"{section}.{key}"
+        for section, model in _models().items()
+        for key, field in model.model_fields.items()
+        if _holds_secret(field.annotation)
+    ]
+
+
+def shown_value(loaded: Loaded, name: str) -> str | int | float | bool | None:
+    """A setting as it may be printed: secrets hidden, addresses without what gives access."""
+    section, key = name.split(".")
+    value = cast("object", getattr(getattr(loaded.settings, section), key))
+    if name in secret_names():
+        is_set = value.get_secret_value() if isinstance(value, SecretStr) else value
+        return HIDDEN if is_set else None
+    shown = _bare(value)
+    return shown if isinstance(shown, str | int | float | bool | None) else str(shown)
+
+
+def _holds_secret(annotation: object) -> bool:
+    """Whether a setting of this type is a secret, or has one inside."""
+    if annotation is SecretStr:
+        return True
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return any(_holds_secret(field.annotation) for field in annotation.model_fields.values())
+    return any(_holds_secret(part) for part in get_args(annotation))
+
+
+def hide_credentials(url: str) -> str:
+    """An address without user, password, parameters and fragment, as these often hold keys."""
+    try:
+        parts = urlsplit(url)
+        host = parts.netloc.rpartition("@")[2]
+    except ValueError:
+        return HIDDEN
+    netloc = f"{HIDDEN}@{host}" if "@" in parts.netloc else host
+    query = "&".join(f"{pair.partition('=')[0]}={HIDDEN}" for pair in parts.query.split("&") if pair)
+    return urlunsplit((parts.scheme, netloc, parts.path, query, ""))
+
+
+def _bare(value: object) -> object:
+    return hide_credentials(value) if isinstance(value, str) and "://" in value else value
+
+
+def _models() -> dict[str, type[Section]]:
+    found: dict[str, type[Section]] = {}
     for section, declared in Settings.model_fields.items():
         model = declared.annotation
         if not (isinstance(model, type) and issubclass(model, Section)):
             raise TypeError(f"section {section} is not a Section")
-        found[section] = {key: field.description or "" for key, field in model.model_fields.items()}
+        found[section] = model
     return found
+
+
+def _sections() -> dict[str, dict[str, str]]:
+    return {
+        section: {key: field.description or "" for key, field in model.model_fields.items()}
+        for section, model in _models().items()
+    }
 
 
 Layer = dict[str, tuple[object, str]]
@@ -245,6 +297,6 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
     parts = []
     for problem in error.errors():
         name = ".".join(str(part) for part in problem["loc"][:2])
-        shown = "a hidden value" if name.endswith(_SECRETS) else repr(problem["input"])
+        shown = "a hidden value" if name in secret_names() else repr(_bare(problem["input"]))
         parts.append(f"{name} (from {origins.get(name, 'default')}) is {shown}: {problem['msg']}.")
     return " ".join(parts)

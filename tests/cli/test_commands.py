@@ -13,6 +13,9 @@ from tests.support.process import Finished, run_command
 
 Wire = dict[str, object]
 
+ANY_PORT = {"RAGSTONE_SERVER__PORT": "0"}
+"""Somebody may run a server on the usual one."""
+
 
 def test_add_takes_what_the_globs_say_and_reports_each_file(filled: Filled) -> None:
     """A line per file with its outcome, the good ones in beside the bad one, which makes the exit code 1."""
@@ -193,8 +196,8 @@ def test_unknown_settings_are_refused_with_the_nearest_name(home: Path) -> None:
 
 def test_doctor_and_check_find_a_filled_home_healthy(filled: Filled) -> None:
     """Exit code 0; the doctor names versions, home, disk, model and generator."""
-    doctor = run_command("doctor", "--json", home=filled.home)
-    shown = run_command("doctor", home=filled.home)
+    doctor = run_command("doctor", "--json", home=filled.home, environ=ANY_PORT)
+    shown = run_command("doctor", home=filled.home, environ=ANY_PORT)
     check = run_command("check", home=filled.home)
 
     assert (doctor.exit_code, shown.exit_code, check.exit_code) == (0, 0, 0)
@@ -208,6 +211,7 @@ def test_doctor_and_check_find_a_filled_home_healthy(filled: Filled) -> None:
 def test_a_doctor_without_a_model_says_so(home: Path, tmp_path: Path) -> None:
     """A folder without a model and a generator that is not there: exit code 1, both named with the fix."""
     environ = {
+        **ANY_PORT,
         "RAGSTONE_MODELS__EMBEDDING_PATH": str(tmp_path / "nowhere"),
         "RAGSTONE_GENERATOR__BASE_URL": "http://127.0.0.1:9/v1",
         "RAGSTONE_GENERATOR__MODEL": "some",
@@ -217,7 +221,9 @@ def test_a_doctor_without_a_model_says_so(home: Path, tmp_path: Path) -> None:
 
     assert done.exit_code == 1
     failed = {
-        row["name"]: row["detail"] for row in several(done.json["findings"]) if row["status"] == "failed"
+        row["name"]: f"{row['detail']} {row['fix']}"
+        for row in several(done.json["findings"])
+        if row["status"] == "failed"
     }
     assert set(failed) == {"embedding model", "generator"}
     assert str(tmp_path / "nowhere") in str(failed["embedding model"])
@@ -241,6 +247,9 @@ COMMANDS = (
     ("mcp",),
     ("check",),
     ("doctor",),
+    ("health",),
+    ("support-bundle",),
+    ("gpu",),
     ("config",),
     ("config", "explain"),
     ("eval",),

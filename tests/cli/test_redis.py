@@ -15,7 +15,7 @@ def test_doctor_looks_at_redis(home: Path, tmp_path: Path) -> None:
     slow = {"RAGSTONE_CACHE__REDIS_TIMEOUT_S": "10"}
     with running_redis(tmp_path, "--requirepass", "s3cret") as server:
         url = server.url.replace("redis://", "redis://:s3cret@")
-        good = run_command("doctor", home=home, environ={URL: url, **slow})
+        good = run_command("doctor", home=home, environ={URL: url, "RAGSTONE_SERVER__PORT": "0", **slow})
     bad = run_command("doctor", home=home, environ={URL: f"redis://:s3cret@127.0.0.1:{free_port()}"})
 
     assert (good.exit_code, bad.exit_code) == (0, 1)

@@ -56,6 +56,7 @@ def test_every_route_is_listed() -> None:
         analytics,
         chunks,
         documents,
+        gpu,
         jobs,
         queries,
         questions,
@@ -66,7 +67,7 @@ def test_every_route_is_listed() -> None:
     )
 
     page = (ROOT / "docs/http.md").read_text("utf-8")
-    modules = (analytics, chunks, documents, jobs, queries, questions, sources, status, traces, warming)
+    modules = (analytics, chunks, documents, gpu, jobs, queries, questions, sources, status, traces, warming)
     routes = [route for module in modules for route in module.router.routes]
     paths = {str(getattr(route, "path", "")) for route in routes}
 

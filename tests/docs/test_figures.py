@@ -26,3 +26,16 @@ def test_questions_are_looked_up_within_five_milliseconds_at_a_million() -> None
     assert result["questions"] == 1_000_000
     assert {"prefix of 1", "similar_to_known", "similar_to_frequent_words_only"} <= set(figures)
     assert too_slow == {}
+
+
+@verifies("OBS-01")
+def test_operators_routes_keep_their_times() -> None:
+    """On an idle server: liveness 1 ms and a scrape 10 ms at the median, readiness 50 ms for 95 of 100."""
+    result: dict[str, Any] = json.loads((RESULTS / "health.json").read_text("utf-8"))
+    idle = result["idle"]
+
+    assert idle["/health/live"]["p50_ms"] <= 1.0
+    assert idle["/health/ready"]["p95_ms"] <= 50.0
+    assert idle["/metrics"]["p50_ms"] <= 10.0
+    assert result["processor_ms"]["/health/live"] <= 1.0
+    assert idle["series"] >= 400

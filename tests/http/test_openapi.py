@@ -53,6 +53,6 @@ def test_health_and_index_answer(client: httpx2.Client) -> None:
     health = client.get("/health").json()
 
     assert health["status"] == "ok"
-    assert set(health["components"]) == {"store", "indexes", "embedder", "generator", "cache"}
+    assert set(health["components"]) == {"store", "indexes", "embedder", "gpu", "generator", "cache"}
     assert client.get("/health/live").json() == {"status": "ok"}
     assert client.get("/").json()["links"]["openapi"] == "/openapi.json"

@@ -31,6 +31,8 @@ TOOLS = {
     "get_cache_warming_stats",
     "get_query_statistics",
     "get_document_popularity",
+    "health_check",
+    "verify_gpu_acceleration",
 }
 READERS = TOOLS - {"add_document", "delete_document"}
 TEXT = "# Harbour\n\n## Tides\n\nThe ferry sails at high tide.\n\n## Fares\n\nChildren travel free."
@@ -224,3 +226,16 @@ async def test_a_foreign_host_is_refused(mcp_server: tuple[Path, Server]) -> Non
 def stable(answer: Wire) -> Wire:
     """An answer without what differs from call to call."""
     return {name: value for name, value in answer.items() if name not in ("answer_id", "timings", "cache")}
+
+
+@verifies("OBS-01", "EMB-07")
+async def test_an_assistant_sees_health_and_devices(connect: Connect) -> None:
+    """Every dependency with its status; the devices and what the model runs on, measured when asked for."""
+    async with connect() as client:
+        health = await call(client, "health_check")
+        report = await call(client, "verify_gpu_acceleration")
+
+    assert (health["ready"], health["status"]) == (True, "ok")
+    assert {"store", "indexes", "embedder", "gpu", "generator", "cache"} == set(health["components"])
+    assert "The embedding model runs on" in report["verdict"]
+    assert "benchmark" not in report

@@ -315,7 +315,10 @@ def health(report: HealthReport) -> Wire:
     """How everything is."""
     return {
         "status": report.status,
+        "ready": report.is_ready,
+        "phase": report.phase,
         "corpus_version": report.corpus_version,
+        "uptime_s": report.uptime_s,
         "components": {
             part.name: {"status": part.status, "latency_ms": part.latency_ms, "detail": part.detail}
             for part in report.components

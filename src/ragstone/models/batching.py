@@ -19,7 +19,7 @@ from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, Overloaded
 from ragstone.models.card import ModelCard
 from ragstone.models.hardware import give_way
-from ragstone.models.ports import EmbedderStatistics
+from ragstone.models.ports import EmbedderStatistics, Placement
 from ragstone.telemetry.families import BATCH_BUCKETS
 from ragstone.telemetry.spans import span
 from ragstone.types import Matrix, TokenCounter, Vector
@@ -46,8 +46,8 @@ class TextEncoder(Protocol):
         ...
 
     @property
-    def runtime(self) -> str:
-        """What runs the model and how."""
+    def placement(self) -> Placement:
+        """Where the model runs now."""
         ...
 
     def encode(self, texts: Sequence[str]) -> Matrix:
@@ -209,9 +209,9 @@ class LocalEmbedder:
         return self._encoder.tokens
 
     @property
-    def runtime(self) -> str:
-        """What runs the model and how, such as "onnxruntime float32"."""
-        return self._encoder.runtime
+    def placement(self) -> Placement:
+        """Where the model runs now."""
+        return self._encoder.placement
 
     async def embed_query(self, text: str, deadline: Deadline) -> Vector:
         """The vector of one query; see `Embedder.embed_query`."""
@@ -250,7 +250,11 @@ class LocalEmbedder:
     def statistics(self) -> EmbedderStatistics:
         """Counts since the embedder was opened."""
         waiting_slices = max(0, self._bulk_callers - self._limits.bulk_threads)
-        return replace(self._done, queue_length=self._queries.queue_length + waiting_slices)
+        return replace(
+            self._done,
+            queue_length=self._queries.queue_length + waiting_slices,
+            fallbacks=self._encoder.placement.fallbacks,
+        )
 
     async def aclose(self) -> None:
         """Refuse what waits, let what runs end."""

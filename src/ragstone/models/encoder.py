@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from ragstone.models.card import ModelCard
+from ragstone.models.ports import Placement
 from ragstone.models.text_batches import Ids, pad, plan_batches
 from ragstone.models.tokens import ModelTokens
 from ragstone.types import Matrix
@@ -15,6 +16,8 @@ from ragstone.types import Matrix
 BATCH_BUDGET_TOKENS = 800
 """Four chunks of 200 tokens: the middle of a flat top; at 3,200 the layers' products fall out of the
 processor's cache (docs/models.md)."""
+GPU_BATCH_BUDGET_TOKENS = 8192
+"""A whole slice of 32 windows: on a GPU small runs are spent on starting kernels (not measured here)."""
 MAX_BATCH_TEXTS = 32
 
 
@@ -22,8 +25,8 @@ class Graph(Protocol):
     """A loaded model file; `run` may be called from several threads at once."""
 
     @property
-    def runtime(self) -> str:
-        """What runs it and how, such as "onnxruntime float32"."""
+    def placement(self) -> Placement:
+        """Where it runs now."""
         ...
 
     def run(self, ids: Ids, mask: Ids) -> Matrix:
@@ -44,9 +47,9 @@ class SentenceEncoder:
         self._graph = graph
 
     @property
-    def runtime(self) -> str:
-        """What runs the model and how."""
-        return self._graph.runtime
+    def placement(self) -> Placement:
+        """Where the model runs now."""
+        return self._graph.placement
 
     def encode(self, texts: Sequence[str]) -> Matrix:
         """`(len(texts), dim)` float32 unit rows in the order of `texts`.
@@ -56,6 +59,7 @@ class SentenceEncoder:
         """
         windows = self.tokens.windows(texts)
         rows = np.empty((len(texts), self.card.dim), np.float32)
-        for batch in plan_batches([len(window) for window in windows], BATCH_BUDGET_TOKENS, MAX_BATCH_TEXTS):
+        budget = BATCH_BUDGET_TOKENS if self.placement.device == "cpu" else GPU_BATCH_BUDGET_TOKENS
+        for batch in plan_batches([len(window) for window in windows], budget, MAX_BATCH_TEXTS):
             rows[batch] = self._graph.run(*pad([windows[position] for position in batch]))
         return rows

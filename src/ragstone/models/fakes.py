@@ -6,12 +6,16 @@ import asyncio
 import hashlib
 import re
 from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ragstone.deadline import Deadline
-from ragstone.errors import EmbeddingFailed, GeneratorFailed
-from ragstone.models.ports import Delta, EmbedderStatistics, GenerationOptions, Prompt
+from ragstone.errors import EmbeddingFailed, GeneratorFailed, NotReady
+from ragstone.models.encoder import Graph
+from ragstone.models.onnx_encoder import OnnxGraph
+from ragstone.models.ports import Delta, EmbedderStatistics, GenerationOptions, Placement, Prompt
+from ragstone.models.text_batches import Ids
 from ragstone.types import Matrix, TokenCounter, Usage, Vector
 
 WORD = re.compile(r"\w+")
@@ -65,6 +69,11 @@ class HashEmbedder:
             raise EmbeddingFailed("The hash embedder was told to fail.")
         self._runs.append(len(texts))
         return np.array([self._embed(text) for text in texts], np.float32).reshape(len(texts), self.dim)
+
+    @property
+    def placement(self) -> Placement:
+        """Python itself."""
+        return Placement("cpu", "python", "hashes", "float32")
 
     def statistics(self) -> EmbedderStatistics:
         """Counts since it was made."""
@@ -167,3 +176,59 @@ class QuotingGenerator:
 
     async def aclose(self) -> None:
         """Nothing is held."""
+
+
+class PretendedGpu:
+    """A GPU for tests: the processor's vectors under another name, until it is told to fail.
+
+    `tilt` turns its vectors away from the processor's.
+    """
+
+    def __init__(self, *, tilt: float = 0.0, is_broken: bool = False) -> None:
+        self.is_failing = False
+        """Every run raises."""
+        self.is_silent_nonsense = False
+        """Every run answers with no numbers."""
+        self.runs = 0
+        self.opened = 0
+        self._tilt = tilt
+        self._is_broken = is_broken
+
+    def is_there(self) -> bool:
+        """Always."""
+        return True
+
+    def open(self, folder: Path, threads: int) -> Graph:
+        """The model, on the processor.
+
+        Raises:
+            NotReady: it was made broken.
+        """
+        if self._is_broken:
+            raise NotReady("The pretended GPU was made broken.")
+        self.opened += 1
+        return _PretendedGraph(self, OnnxGraph(folder, threads))
+
+    def run(self, graph: Graph, ids: Ids, mask: Ids) -> Matrix:
+        """Run, or fail as told."""
+        self.runs += 1
+        if self.is_failing:
+            raise EmbeddingFailed("The pretended GPU is out of memory.")
+        rows = graph.run(ids, mask)
+        if self.is_silent_nonsense:
+            return np.full_like(rows, np.nan)
+        if self._tilt:
+            rows[:, 0] += self._tilt
+            rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows
+
+
+class _PretendedGraph:
+    placement = Placement("cuda", "onnxruntime", "PretendedExecutionProvider", "float32")
+
+    def __init__(self, gpu: PretendedGpu, graph: Graph) -> None:
+        self._gpu = gpu
+        self._graph = graph
+
+    def run(self, ids: Ids, mask: Ids) -> Matrix:
+        return self._gpu.run(self._graph, ids, mask)

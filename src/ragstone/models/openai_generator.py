@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
+from ragstone.config import hide_credentials
 from ragstone.deadline import Deadline
 from ragstone.errors import GeneratorFailed, PromptRefused
 from ragstone.models.ports import Delta, GenerationOptions, Prompt
@@ -194,12 +195,13 @@ class OpenAIGenerator:
         return GeneratorFailed(
             self._message(happened, fix),
             retryable=retryable,
-            base_url=self._options.base_url,
+            base_url=hide_credentials(self._options.base_url),
             model=self.model,
         )
 
     def _message(self, happened: str, fix: str) -> str:
-        return f"The generator at {self._options.base_url} (model {self.model!r}) {happened}; {fix}."
+        base_url = hide_credentials(self._options.base_url)
+        return f"The generator at {base_url} (model {self.model!r}) {happened}; {fix}."
 
 
 def _wire_messages(prompt: Prompt) -> list[ChatCompletionMessageParam]:

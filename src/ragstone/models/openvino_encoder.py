@@ -9,6 +9,7 @@ import numpy as np
 
 from ragstone.errors import EmbeddingFailed, NotReady
 from ragstone.models.card import GRAPH_FILE, damaged
+from ragstone.models.ports import Placement
 from ragstone.models.text_batches import Ids
 from ragstone.types import Matrix
 
@@ -29,7 +30,7 @@ class OpenVinoGraph:
                 "models.runtime is 'openvino', which is not installed; `pip install ragstone[openvino]`, "
                 "or set models.runtime to 'auto'."
             ) from error
-        self.runtime = f"openvino {precision}"
+        self.placement = Placement("cpu", "openvino", "CPU", precision, threads)
         options = {
             "INFERENCE_PRECISION_HINT": precision,
             "INFERENCE_NUM_THREADS": threads,
@@ -50,6 +51,6 @@ class OpenVinoGraph:
             outputs = self._local.request.infer({"input_ids": ids, "attention_mask": mask})
         except Exception as error:
             raise EmbeddingFailed(
-                f"OpenVINO failed on a batch of {len(ids)} texts: {error}", runtime=self.runtime
+                f"OpenVINO failed on a batch of {len(ids)} texts: {error}", runtime=str(self.placement)
             ) from error
         return np.array(outputs[0], np.float32)

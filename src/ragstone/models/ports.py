@@ -24,6 +24,30 @@ class EmbedderStatistics:
     """Queries and passage slices that wait now; what is running does not count."""
     batch_sizes: tuple[int, ...] = (0,) * (len(BATCH_BUCKETS) + 1)
     """Runs by the number of their texts: up to each of `BATCH_BUCKETS`, then beyond."""
+    fallbacks: int = 0
+    """Times that a GPU failed and the processor took over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where and how an embedder runs its model now."""
+
+    device: Literal["cpu", "cuda", "none"]
+    runtime: str
+    """The library, such as "onnxruntime"."""
+    provider: str
+    """What of the library does the work, such as "CUDAExecutionProvider"."""
+    precision: str
+    threads: int = 0
+    """For one run, on the processor; 0 when the library decides."""
+    note: str = ""
+    """Why it does not run where it might, in a sentence."""
+    fallbacks: int = 0
+    """Times that a GPU failed and the processor took over; `note` says why."""
+
+    def __str__(self) -> str:
+        place = "" if self.device == "cpu" else f" on {self.device.upper()}"
+        return f"{self.runtime} {self.precision}{place}"
 
 
 class Embedder(Protocol):
@@ -96,6 +120,11 @@ class Embedder(Protocol):
             Overloaded: too many bulk callers wait already.
             EmbeddingFailed: the model failed.
         """
+        ...
+
+    @property
+    def placement(self) -> Placement:
+        """Where the model runs now; changes when a GPU fails."""
         ...
 
     def statistics(self) -> EmbedderStatistics:

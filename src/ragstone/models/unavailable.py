@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ragstone.deadline import Deadline
 from ragstone.errors import EmbeddingFailed
-from ragstone.models.ports import EmbedderStatistics
+from ragstone.models.ports import EmbedderStatistics, Placement
 from ragstone.types import Matrix, TokenCounter, Vector
 
 
@@ -54,6 +54,11 @@ class UnavailableEmbedder:
             EmbeddingFailed: always.
         """
         raise EmbeddingFailed(self.reason)
+
+    @property
+    def placement(self) -> Placement:
+        """Nowhere."""
+        return Placement("none", "none", "none", "none", note=self.reason)
 
     def statistics(self) -> EmbedderStatistics:
         """Nothing was embedded."""

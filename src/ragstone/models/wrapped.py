@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ragstone.deadline import Deadline
-    from ragstone.models.ports import Embedder, EmbedderStatistics
+    from ragstone.models.ports import Embedder, EmbedderStatistics, Placement
     from ragstone.types import Matrix, TokenCounter, Vector
 
 
@@ -41,6 +41,11 @@ class WrappedEmbedder:
     def languages(self) -> frozenset[str]:
         """Of the embedder behind."""
         return self._embedder.languages
+
+    @property
+    def placement(self) -> Placement:
+        """Of the embedder behind."""
+        return self._embedder.placement
 
     @property
     def tokens(self) -> TokenCounter:

@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
-import sqlite3
-import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
+from functools import partial
 
 from anyio import to_thread
 
-from ragstone.config import Loaded
-from ragstone.errors import CacheFailed, RagstoneError
-from ragstone.home import open_home, read_server_url
-
-LEAST_FREE_BYTES = 2**30
-PARTS = ("onnxruntime", "openvino", "tantivy", "xberg", "mcp", "fastapi", "redis")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at."""
-
-    name: str
-    status: Literal["ok", "note", "failed"]
-    detail: str
+from ragstone.config import Loaded, hide_credentials
+from ragstone.errors import CacheFailed, InvalidSetting, RagstoneError
+from ragstone.operate import doctor_machine
+from ragstone.operate.doctor_settings import look_at_settings
+from ragstone.operate.findings import Finding, FindingStatus
 
 
 async def examine(loaded: Loaded) -> list[Finding]:
     """Look at every part; nothing is changed but that the home folder is made."""
     looks: tuple[Callable[[], Awaitable[list[Finding]]], ...] = (
-        lambda: to_thread.run_sync(_versions),
-        lambda: to_thread.run_sync(_home, loaded),
+        lambda: to_thread.run_sync(doctor_machine.look_at_versions),
+        lambda: to_thread.run_sync(doctor_machine.look_at_machine),
+        lambda: to_thread.run_sync(look_at_settings, loaded),
+        lambda: to_thread.run_sync(doctor_machine.look_at_home, loaded),
+        lambda: to_thread.run_sync(doctor_machine.look_at_port, loaded),
         lambda: _model(loaded),
+        lambda: to_thread.run_sync(_gpu, loaded),
         lambda: to_thread.run_sync(_ocr, loaded),
         lambda: _parser_walls(loaded),
         lambda: to_thread.run_sync(_grammars),
@@ -49,36 +36,14 @@ async def examine(loaded: Loaded) -> list[Finding]:
     return findings
 
 
-def _versions() -> list[Finding]:
-    parts = [f"{name} {found}" for name in PARTS if (found := _version(name)) is not None]
+def examine_without_settings(error: InvalidSetting) -> list[Finding]:
+    """What can be said while the settings cannot be read."""
     return [
-        Finding("versions", "ok", f"ragstone {_version('ragstone')}, Python {platform.python_version()}, "
-                f"SQLite {sqlite3.sqlite_version}, {', '.join(parts)}"),
-        Finding("machine", "ok", f"{platform.machine()}, {os.cpu_count()} cores, {sys.platform}"),
-    ]  # fmt: skip
-
-
-def _home(loaded: Loaded) -> list[Finding]:
-    try:
-        home = open_home(loaded.home)
-        probe = home.folder / ".doctor"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except RagstoneError as error:
-        return [Finding("home", "failed", error.message)]
-    except OSError as error:
-        return [
-            Finding(
-                "home", "failed", f"{loaded.home} cannot be written: {error}; choose another with --home."
-            )
-        ]
-    free = shutil.disk_usage(home.folder).free
-    status: Literal["ok", "failed"] = "ok" if free >= LEAST_FREE_BYTES else "failed"
-    running = read_server_url(home)
-    return [
-        Finding("home", "ok", f"{home.folder}, writable"),
-        Finding("disk", status, f"{free / 2**30:.1f} GiB free (at least 1 GiB is wanted)"),
-        Finding("server", "ok", f"running at {running}" if running else "not running on this home"),
+        Finding(
+            "configuration", "failed", error.message, "Mend it there; docs/configuration.md has all names."
+        ),
+        *doctor_machine.look_at_versions(),
+        *doctor_machine.look_at_machine(),
     ]
 
 
@@ -89,18 +54,33 @@ async def _model(loaded: Loaded) -> list[Finding]:
     models = loaded.settings.models
     folder = models.embedding_path or BUNDLED_FOLDER
     try:
-        encoder = await to_thread.run_sync(load_encoder, folder, models.runtime, models.threads)
+        load = partial(load_encoder, folder, models.runtime, models.threads, models.device)
+        encoder = await to_thread.run_sync(load)
         vector = (await to_thread.run_sync(encoder.encode, ["doctor"]))[0]
     except RagstoneError as error:
-        return [Finding("embedding model", "failed", error.message)]
+        fix = "Mend models.embedding_path, models.runtime or models.device, or install Ragstone again."
+        return [Finding("embedding model", "failed", error.message, fix)]
     card = encoder.card
     return [
         Finding(
             "embedding model",
             "ok",
-            f"{card.model_id}@{card.revision}, {len(vector)} dimensions, {encoder.runtime}",
+            f"{card.model_id}@{card.revision}, {len(vector)} dimensions, {encoder.placement}",
         )
     ]
+
+
+def _gpu(loaded: Loaded) -> list[Finding]:
+    from ragstone.models.onnx_encoder import CUDA_PROVIDER, onnx_providers
+    from ragstone.telemetry.devices import find_gpus
+
+    names = [f"{gpu.name} ({gpu.kind}, {gpu.total_bytes / 2**30:.0f} GiB)" for gpu in find_gpus()]
+    if not names:
+        return [Finding("GPU", "ok", "none found; the embedding model runs on the processor")]
+    if any("cuda" in name for name in names) and CUDA_PROVIDER not in onnx_providers():
+        fix = "Replace the package onnxruntime by onnxruntime-gpu to use it (docs/models.md)."
+        return [Finding("GPU", "note", f"{', '.join(names)}; onnxruntime is built without CUDA", fix)]
+    return [Finding("GPU", "ok", f"{', '.join(names)}; models.device is {loaded.settings.models.device!r}")]
 
 
 def _ocr(loaded: Loaded) -> list[Finding]:
@@ -110,14 +90,9 @@ def _ocr(loaded: Loaded) -> list[Finding]:
     if ingest.ocr == "off":
         return [Finding("OCR", "note", "switched off (ingest.ocr)")]
     if ParsingLimits(ocr_language=ingest.ocr_language).find_tessdata() is None:
-        return [
-            Finding(
-                "OCR",
-                "note",
-                f"no Tesseract data for {ingest.ocr_language!r}, so scanned pages stay unread. "
-                "Install tesseract-ocr and its language packages to read them.",
-            )
-        ]
+        detail = f"no Tesseract data for {ingest.ocr_language!r}, so scanned pages stay unread"
+        fix = "Install tesseract-ocr and its language packages to read them."
+        return [Finding("OCR", "note", detail, fix)]
     return [Finding("OCR", "ok", f"Tesseract data for {ingest.ocr_language}")]
 
 
@@ -129,7 +104,10 @@ async def _parser_walls(loaded: Loaded) -> list[Finding]:
     try:
         walls = await SandboxedParser(limits).walls()
     except RagstoneError as error:
-        return [Finding("parser processes", "failed", error.message)]
+        fix = (
+            "Without them no document is parsed: install Ragstone again, or look at the limits of the system."
+        )
+        return [Finding("parser processes", "failed", error.message, fix)]
     built = [f"{limits.memory_mb:,} MiB of memory"]
     if walls.network != "open":
         built.append("a network of their own with nothing in it")
@@ -137,7 +115,7 @@ async def _parser_walls(loaded: Loaded) -> list[Finding]:
         built.append("no sockets, programs, signals or written files")
         return [Finding("parser processes", "ok", f"walled: {'; '.join(built)}")]
     detail = f"{'; '.join(built)}, but this kernel filters no system calls for them"
-    status: Literal["ok", "note"] = "note" if walls.network == "open" else "ok"
+    status: FindingStatus = "note" if walls.network == "open" else "ok"
     return [Finding("parser processes", status, detail)]
 
 
@@ -146,27 +124,24 @@ def _grammars() -> list[Finding]:
 
     missing = missing_grammars()
     if missing:
-        detail = f"missing: {', '.join(missing)}; such code is cut by indentation ({INSTALL})"
-        return [Finding("grammars", "note", detail)]
+        detail = f"missing: {', '.join(missing)}; such code is cut by indentation"
+        return [Finding("grammars", "note", detail, f"Run `{INSTALL}`." if " " in INSTALL else INSTALL)]
     return [Finding("grammars", "ok", f"{len(GRAMMARS)} for source code")]
 
 
 async def _generator(loaded: Loaded) -> list[Finding]:
     configured = loaded.settings.generator
     if configured.base_url is None:
-        return [
-            Finding("generator", "note", "none configured: answers quote the documents (generator.base_url)")
-        ]
+        fix = "Set generator.base_url and generator.model for written answers."
+        return [Finding("generator", "note", "none configured: answers quote the documents", fix)]
     from ragstone.net.probe import probe
 
     reached = await probe(f"{configured.base_url.rstrip('/')}/models", configured.api_key.get_secret_value())
-    if reached is None:
-        return [Finding("generator", "ok", f"{configured.model!r} at {configured.base_url}")]
-    return [
-        Finding(
-            "generator", "failed", f"{configured.base_url} {reached}; start it or mend generator.base_url."
-        )
-    ]
+    place = hide_credentials(configured.base_url)
+    if reached.problem is None:
+        return [Finding("generator", "ok", f"{configured.model!r} at {place}")]
+    fix = "Start it, or mend generator.base_url and generator.api_key."
+    return [Finding("generator", "failed", f"{place} {reached.problem}", fix)]
 
 
 async def _cache(loaded: Loaded) -> list[Finding]:
@@ -183,14 +158,7 @@ async def _cache(loaded: Loaded) -> list[Finding]:
         finally:
             await redis.aclose()
     except CacheFailed as error:
-        return [Finding("cache", "failed", f"{error.message} Start it or mend cache.redis_url.")]
+        return [Finding("cache", "failed", error.message, "Start it, or mend cache.redis_url.")]
     except RagstoneError as error:
-        return [Finding("cache", "failed", error.message)]
+        return [Finding("cache", "failed", error.message, "Mend cache.redis_url, or unset it.")]
     return [Finding("cache", "ok", f"Redis at {redis.place}: {keys:,} keys, {size_bytes / 2**20:.1f} MiB")]
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

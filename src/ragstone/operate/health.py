@@ -1,17 +1,19 @@
-"""Is the product well: every dependency looked at side by side, never loading a model."""
+"""Is the product well, and may it be sent requests: every dependency looked at side by side."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-import anyio
+from anyio import to_thread
 
-from ragstone.errors import RagstoneError
 from ragstone.models.unavailable import UnavailableEmbedder
+from ragstone.operate.look import GIVE_UP_S, ComponentHealth, Look, Seen, Status
 from ragstone.resilience.breaker import BreakerFigures
+from ragstone.telemetry.devices import find_gpus
 
 if TYPE_CHECKING:
     from ragstone.cache.cache import Cache
@@ -21,19 +23,30 @@ if TYPE_CHECKING:
     from ragstone.resilience.breaker import Breakers
     from ragstone.store.database import Database
 
-LIMIT_S = 0.05
+WAIT_S = 0.04
+"""Readiness is told within 50 ms, whatever hangs."""
+KEPT_S = 1.0
+"""Load balancers that ask more often see the same report."""
+GPU_EVERY_S = 30.0
 
-Status = Literal["ok", "degraded", "failed"]
+Phase = Literal["serving", "draining"]
+
+__all__ = ["ComponentHealth", "Health", "HealthParts", "HealthReport", "Phase", "Status"]
 
 
 @dataclass(frozen=True, slots=True)
-class ComponentHealth:
-    """One dependency: how it is, how long the look took, and what to know about it."""
+class HealthParts:
+    """What is looked at."""
 
-    name: str
-    status: Status
-    latency_ms: float
-    detail: str
+    database: Database
+    follower: IndexFollower
+    embedder: Embedder
+    generator: GeneratorChain | None
+    cache: Cache
+    breakers: Breakers
+    reach_generator: Callable[[], Awaitable[Seen]] | None = None
+    """Asks the generator's server whether it is there, without generating; None leaves it alone."""
+    reach_every_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,99 +54,121 @@ class HealthReport:
     """The whole: `failed` when the truth does not answer, `degraded` when anything else is wrong."""
 
     status: Status
+    phase: Phase
     corpus_version: int
+    uptime_s: float
     components: tuple[ComponentHealth, ...]
     breakers: tuple[BreakerFigures, ...] = ()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests should be sent here: degraded parts alone are no reason against it."""
+        return self.status != "failed" and self.phase == "serving"
+
 
 class Health:
-    """Looks at the parts of this process."""
+    """Looks at the parts of this process. Loads no model and generates nothing."""
 
-    def __init__(
-        self,
-        database: Database,
-        follower: IndexFollower,
-        embedder: Embedder,
-        generator: GeneratorChain | None,
-        cache: Cache,
-        breakers: Breakers,
-    ) -> None:
-        self._database = database
-        self._follower = follower
-        self._embedder = embedder
-        self._generator = generator
-        self._cache = cache
-        self._breakers = breakers
+    def __init__(self, parts: HealthParts, clock: Callable[[], float] = time.monotonic) -> None:
+        self._parts = parts
+        self._clock = clock
+        self._began = clock()
+        self._phase: Phase = "serving"
+        every_s = parts.reach_every_s if parts.reach_generator is not None else 0.0
+        self._devices = Look("devices", _find_devices, every_s=GPU_EVERY_S, clock=clock)
+        self._looks = (
+            Look("store", self._store, clock=clock),
+            Look("indexes", self._indexes, clock=clock),
+            Look("embedder", self._embedding, clock=clock),
+            Look("gpu", self._gpu, clock=clock),
+            Look("generator", self._generation, every_s=every_s, clock=clock),
+            Look("cache", self._caching, clock=clock),
+        )
 
-    async def report(self) -> HealthReport:
-        """How everything is, within about `LIMIT_S`."""
-        looks: dict[str, Callable[[], Awaitable[tuple[Status, str]]]] = {
-            "store": self._store,
-            "indexes": self._indexes,
-            "embedder": self._embedding,
-            "generator": self._generation,
-            "cache": self._caching,
-        }
-        found: dict[str, ComponentHealth] = {}
-
-        async def look(name: str) -> None:
-            began = time.perf_counter()
-            status, detail = await _within_limit(looks[name])
-            found[name] = ComponentHealth(
-                name, status, round((time.perf_counter() - began) * 1000, 3), detail
-            )
-
-        async with anyio.create_task_group() as group:
-            for name in looks:
-                group.start_soon(look, name)
-        components = tuple(found[name] for name in looks)
+    async def report(self, kept_s: float = 0.0, wait_s: float = GIVE_UP_S) -> HealthReport:
+        """How everything is, within about `wait_s`; looks younger than `kept_s` are not repeated."""
+        components = await asyncio.gather(*(look.ask(wait_s, kept_s) for look in self._looks))
         status: Status = "ok" if all(part.status == "ok" for part in components) else "degraded"
-        if found["store"].status == "failed":
+        if components[0].status == "failed":
             status = "failed"
-        breakers = tuple(self._breakers.figures())
-        return HealthReport(status, self._follower.applied_version, components, breakers)
+        breakers = tuple(self._parts.breakers.figures())
+        applied, uptime_s = self._parts.follower.applied_version, round(self._clock() - self._began, 1)
+        return HealthReport(status, self._phase, applied, uptime_s, tuple(components), breakers)
 
-    async def _store(self) -> tuple[Status, str]:
-        return "ok", f"version {await self._database.corpus_version()}"
+    async def readiness(self) -> HealthReport:
+        """The report for a load balancer, at most `KEPT_S` old."""
+        return await self.report(KEPT_S, WAIT_S)
 
-    async def _indexes(self) -> tuple[Status, str]:
-        broken = self._follower.broken_collections()
+    def seen(self) -> tuple[ComponentHealth, ...]:
+        """What was seen last, without looking."""
+        return tuple(look.last for look in self._looks if look.last is not None)
+
+    def begin_draining(self) -> None:
+        """From now on not ready: requests in flight end, new ones should go elsewhere."""
+        self._phase = "draining"
+
+    async def aclose(self) -> None:
+        """Stop looking."""
+        for look in (self._devices, *self._looks):
+            await look.aclose()
+
+    async def _store(self) -> Seen:
+        return "ok", f"version {await self._parts.database.corpus_version()}"
+
+    async def _indexes(self) -> Seen:
+        broken = self._parts.follower.broken_collections()
         if broken:
             return "degraded", f"no lexical index for {', '.join(broken)}"
-        return "ok", f"applied version {self._follower.applied_version}"
+        return "ok", f"applied version {self._parts.follower.applied_version}"
 
-    async def _embedding(self) -> tuple[Status, str]:
-        if isinstance(self._embedder, UnavailableEmbedder):
-            return "degraded", self._embedder.reason
+    async def _embedding(self) -> Seen:
+        embedder = self._parts.embedder
+        if isinstance(embedder, UnavailableEmbedder):
+            return "degraded", embedder.reason
         if (reason := self._left_alone("embedder")) is not None:
             return "degraded", reason
-        return "ok", f"{self._embedder.model_id}@{self._embedder.revision}"
+        return "ok", f"{embedder.model_id}@{embedder.revision}, {embedder.placement}"
 
-    async def _generation(self) -> tuple[Status, str]:
-        if self._generator is None:
+    async def _gpu(self) -> Seen:
+        names = (await self._devices.ask(WAIT_S / 2)).detail  # less than what waits for this look
+        placement = self._parts.embedder.placement
+        if placement.fallbacks:
+            return "degraded", f"given up, the processor took over: {placement.note}"
+        if placement.device == "cuda":
+            return "ok", f"{names}; the embedding model runs on it"
+        return "ok", f"{names}; the embedding model runs on the processor" + (
+            f": {placement.note}" if placement.note else ""
+        )
+
+    async def _generation(self) -> Seen:
+        generator, reach = self._parts.generator, self._parts.reach_generator
+        if generator is None:
             return "ok", "none: answers are extractive"
         if (reason := self._left_alone("generator")) is not None:
             return "degraded", reason
-        return "ok", ", then ".join(self._generator.models)
+        models = ", then ".join(generator.models)
+        if reach is None:
+            return "ok", models
+        status, detail = await reach()
+        return status, f"{models} {detail}"
 
-    async def _caching(self) -> tuple[Status, str]:
-        if self._cache.tier_error is not None:
-            return "degraded", f"{self._cache.tier_error} Answers are made anew meanwhile."
-        return "ok", f"memory, then {self._cache.tier_name}" if self._cache.tier_name else "memory"
+    async def _caching(self) -> Seen:
+        cache = self._parts.cache
+        # Asking the file would count its rows; asking Redis shows whether it is there.
+        found = await cache.tier_statistics() if cache.tier_name == "redis" else None
+        error = found.error if found is not None and not found.is_available else cache.tier_error
+        if error is not None:
+            return "degraded", f"{error} Answers are made anew meanwhile."
+        return "ok", f"memory, then {cache.tier_name}" if cache.tier_name else "memory"
 
     def _left_alone(self, name: str) -> str | None:
         """Why a part is not asked now; None while its breaker is closed."""
-        found = self._breakers.find(name)
+        found = self._parts.breakers.find(name)
         if found is None or found.reason is None:
             return None
         return f"left alone, tried again in {found.retry_in_s:.0f} s: {found.reason}"
 
 
-async def _within_limit(look: Callable[[], Awaitable[tuple[Status, str]]]) -> tuple[Status, str]:
-    try:
-        with anyio.fail_after(LIMIT_S):
-            return await look()
-    except TimeoutError:
-        return "degraded", f"no answer within {LIMIT_S * 1000:g} ms"
-    except RagstoneError as error:
-        return "failed", error.message
+async def _find_devices() -> Seen:
+    gpus = await to_thread.run_sync(find_gpus, abandon_on_cancel=True)
+    return "ok", ", ".join(gpu.name for gpu in gpus) or "none found"

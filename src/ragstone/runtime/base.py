@@ -108,6 +108,7 @@ async def _open_embedder(settings: Settings, given: Embedder | None) -> Embedder
         folder=models.embedding_path or BUNDLED_FOLDER,
         runtime=models.runtime,
         threads=models.threads,
+        device=models.device,
         limits=BatchingLimits(waiting_queries=models.waiting_queries, bulk_callers=models.bulk_callers),
     )
     try:

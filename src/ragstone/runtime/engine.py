@@ -28,10 +28,12 @@ from ragstone.models.unavailable import UnavailableEmbedder
 from ragstone.operate.check import Checker
 from ragstone.operate.drain import Drain
 from ragstone.operate.gauges import Gauges
+from ragstone.operate.gpu import GpuVerifier
 from ragstone.operate.health import Health
 from ragstone.operate.warm import Warmer, WarmingParts
 from ragstone.runtime.asking import open_asking, open_sampler
 from ragstone.runtime.base import open_base
+from ragstone.runtime.operating import open_health
 from ragstone.runtime.working import build_sources, open_report, open_warmer, open_worker
 from ragstone.service.analytics import AnalyticsService
 from ragstone.service.answers import AnswerService
@@ -83,6 +85,7 @@ class Engine:
     warmer: Warmer
     checker: Checker
     health: Health
+    gpu: GpuVerifier
     metrics: Metrics
     gauges: Gauges
     drain: Drain
@@ -148,9 +151,8 @@ async def open_engine(
             sampler=open_sampler(stack, base, asking.log),
             warmer=open_warmer(stack, warming, settings),
             checker=Checker(database, follower, writer, base.embedder, blobs),
-            health=Health(
-                database, follower, base.embedder, base.generator, base.cache, base.guards.breakers
-            ),
+            health=open_health(stack, base, drain),
+            gpu=GpuVerifier(settings.models, lambda: base.embedder.placement),
             metrics=metrics,
             drain=drain,
             gauges=Gauges(database, follower, metrics),

@@ -51,6 +51,9 @@ class ModelsSettings(Section):
     runtime: Literal["auto", "onnxruntime", "openvino"] = Field(
         "auto", description="What runs the model; auto takes OpenVINO where installed and the CPU has bf16."
     )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where the model runs; auto takes a CUDA GPU that gives the processor's vectors."
+    )
     threads: int = Field(0, ge=0, le=256, description="Threads of the model; 0 takes the cores there are.")
     waiting_queries: int = Field(1024, ge=1, description="Query embeddings that may wait before 429.")
     bulk_callers: int = Field(64, ge=1, description="Documents that may wait for embedding before 429.")
@@ -86,4 +89,7 @@ class GeneratorSettings(Section):
         (),
         description="Models asked in this order when the first does not answer: tables with base_url, model, "
         "api_key, timeout_s; in the environment as JSON.",
+    )
+    probe_every_s: float = Field(
+        30.0, ge=0, description="Least time between two looks of /health at that server; 0 never looks."
     )

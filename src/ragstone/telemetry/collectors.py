@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
@@ -121,6 +121,33 @@ class EmbedderFigures(Protocol):
         """What waits now."""
         ...
 
+    @property
+    def fallbacks(self) -> int:
+        """Times that a GPU failed and the processor took over."""
+        ...
+
+
+class ComponentFigures(Protocol):
+    """How one dependency was when last seen: see `ragstone.operate.look.ComponentHealth`."""
+
+    @property
+    def name(self) -> str:
+        """Of the dependency."""
+        ...
+
+    @property
+    def status(self) -> Literal["ok", "degraded", "failed"]:
+        """How it was."""
+        ...
+
+    @property
+    def latency_ms(self) -> float:
+        """How long the look took."""
+        ...
+
+
+HEALTH_VALUES = {"ok": 1.0, "degraded": 0.5, "failed": 0.0}
+
 
 class BreakerFigures(Protocol):
     """What a breaker tells of itself: see `ragstone.resilience.breaker.BreakerFigures`."""
@@ -226,6 +253,7 @@ def embedder(read: Callable[[], EmbedderFigures]) -> Iterator[Metric]:
     now = read()
     yield _counter(families.EMBEDDED_TEXTS, {(): now.texts})
     yield _counter(families.EMBEDDING_BUSY, {(): now.busy_s})
+    yield _counter(families.EMBEDDER_FALLBACKS, {(): now.fallbacks})
     yield _gauge(families.EMBEDDING_QUEUE, {(): now.queue_length})
     runs, so_far = [], 0
     bounds = [*(str(float(bound)) for bound in families.EMBEDDING_BATCHES.buckets), "+Inf"]
@@ -297,6 +325,13 @@ def connections(read: Callable[[], ConnectionFigures]) -> Iterator[Metric]:
     }
     yield _gauge(families.DATABASE_CONNECTIONS, states)
     yield _gauge(families.DATABASE_WRITES_WAITING, {(): now.writes_waiting})
+
+
+def components(read: Callable[[], Iterable[ComponentFigures]]) -> Iterator[Metric]:
+    """The dependencies of this process."""
+    seen = list(read())
+    yield _gauge(families.COMPONENT_HEALTH, {(one.name,): HEALTH_VALUES[one.status] for one in seen})
+    yield _gauge(families.COMPONENT_LOOK, {(one.name,): one.latency_ms / 1000 for one in seen})
 
 
 def resources(read: Callable[[], Resources]) -> Iterator[Metric]:

@@ -200,6 +200,9 @@ EMBEDDING_BUSY = _counter(
 EMBEDDING_BATCHES = _histogram(
     "embedding", "embedding_batch_texts", "Texts in one run of the embedding model.", BATCH_BUCKETS
 )
+EMBEDDER_FALLBACKS = _counter(
+    "embedding", "embedder_fallbacks", "Times that a GPU failed and the processor took over."
+)
 EMBEDDING_QUEUE = _gauge("embedding", "embedding_queue", "Texts and documents that wait for the model.")
 
 DOCUMENTS_WRITTEN = _counter(
@@ -317,6 +320,15 @@ LOOP_LAG = _histogram(
     LAG_BUCKETS,
 )
 
+COMPONENT_HEALTH = _gauge(
+    "process",
+    "component_health",
+    "Each dependency when last seen: 1 ok, 0.5 degraded, 0 failed.",
+    "component",
+)
+COMPONENT_LOOK = _gauge(
+    "process", "component_look_seconds", "Time of the last look at each dependency.", "component"
+)
 PROCESS_CPU = _counter("process", "process_cpu_seconds", "Processor time of this process.")
 PROCESS_MEMORY = _gauge(
     "process", "process_resident_bytes", "Resident memory of this process and of its parsers.", "of"

@@ -13,6 +13,7 @@ from ragstone.telemetry import collectors, families
 from ragstone.telemetry.collectors import (
     BreakerFigures,
     CacheFigures,
+    ComponentFigures,
     ConnectionFigures,
     EmbedderFigures,
     PlaceFigures,
@@ -126,6 +127,10 @@ class Metrics:
     def watch_redis(self, read: Callable[[], RedisFigures]) -> None:
         """Expose the Redis client: `read` gives its figures at each scrape."""
         self.registry.register(Watched(partial(collectors.redis, read)))
+
+    def watch_health(self, read: Callable[[], Iterable[ComponentFigures]]) -> None:
+        """Expose the dependencies: `read` gives what was seen of each last."""
+        self.registry.register(Watched(partial(collectors.components, read)))
 
     def watch_resources(self, read: Callable[[], Resources]) -> None:
         """Expose processor, memory, disk and GPUs: `read` gives the figures at each scrape."""

@@ -17,6 +17,7 @@ from ragstone.models.batching import BatchingLimits, LocalEmbedder
 from ragstone.models.card import ModelCard
 from ragstone.models.fakes import WordCounter
 from ragstone.models.hardware import BACKGROUND_NICENESS
+from ragstone.models.ports import Placement
 from ragstone.types import Matrix
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +30,7 @@ class GatedEncoder:
     def __init__(self) -> None:
         self.card = ModelCard("gated", "1", 1, 256, 0)
         self.tokens = WordCounter()
-        self.runtime = "none"
+        self.placement = Placement("cpu", "none", "none", "float32")
         self.gate = threading.Event()
         self.gate.set()
         self.batches: list[list[str]] = []

@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 from ragstone.errors import EmbeddingFailed
 from ragstone.models.card import ModelCard
 from ragstone.models.encoder import SentenceEncoder
+from ragstone.models.ports import Placement
 from ragstone.models.text_batches import Ids, pad, plan_batches
 from ragstone.types import Matrix
 
@@ -79,7 +80,7 @@ def test_tokens_are_counted_without_specials_and_without_end(bundled: SentenceEn
 class BrokenGraph:
     """A runtime that fails."""
 
-    runtime = "broken"
+    placement = Placement("cpu", "broken", "none", "float32")
 
     def run(self, ids: Ids, mask: Ids) -> Matrix:
         """Fail."""

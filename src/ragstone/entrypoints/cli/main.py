@@ -16,6 +16,8 @@ from ragstone.entrypoints.cli import (
     collections,
     documents,
     evaluate,
+    gpu,
+    health,
     jobs,
     operate,
     queries,
@@ -23,6 +25,7 @@ from ragstone.entrypoints.cli import (
     serve,
     sources,
     statistics,
+    support,
     traces,
 )
 from ragstone.entrypoints.cli.context import ConfigOption, Globals, HomeOption
@@ -65,8 +68,11 @@ app.add_typer(cache.app, name="cache")
 app.command(name="serve")(serve.serve)
 app.command(name="worker")(jobs.worker)
 app.command(name="mcp")(serve.mcp)
+app.command(name="health")(health.health)
+app.command(name="gpu")(gpu.gpu)
 app.command(name="check")(operate.check)
-app.command(name="doctor")(operate.doctor)
+app.command(name="doctor")(support.doctor)
+app.command(name="support-bundle")(support.support_bundle)
 app.add_typer(operate.config_app, name="config")
 app.command(name="eval")(evaluate.evaluate)
 app.command(name="bench")(evaluate.bench)

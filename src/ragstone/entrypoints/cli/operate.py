@@ -1,8 +1,8 @@
-"""`ragstone check`, `ragstone doctor` and `ragstone config`."""
+"""`ragstone check` and `ragstone config`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -53,25 +53,6 @@ def check(
         raise typer.Exit(EXIT_PROBLEMS)
 
 
-def doctor(context: typer.Context, as_json: JsonOption = False, home: HomeOption = None) -> None:
-    """Look at everything that Ragstone needs; exits with 1 when something is broken."""
-    from ragstone.operate.doctor import examine
-
-    loaded = load_settings(context, home)
-    quiet_logs(loaded)
-    findings = run_async(examine(loaded))
-    if as_json:
-        print_json({"findings": [{"name": f.name, "status": f.status, "detail": f.detail} for f in findings]})
-    else:
-        marks = {"ok": "[green]ok[/]  ", "note": "[yellow]note[/]", "failed": "[red]fail[/]"}
-        from rich.markup import escape
-
-        for finding in findings:
-            console().print(f"{marks[finding.status]}  [bold]{finding.name}[/]: {escape(finding.detail)}")
-    if any(finding.status == "failed" for finding in findings):
-        raise typer.Exit(EXIT_PROBLEMS)
-
-
 @config_app.command("explain")
 def explain_config(
     context: typer.Context,
@@ -83,7 +64,7 @@ def explain_config(
 
     Example: ragstone config explain generator
     """
-    from ragstone.config import describe, setting_names
+    from ragstone.config import describe, setting_names, shown_value
     from ragstone.errors import InvalidSetting
 
     loaded = load_settings(context, home)
@@ -97,7 +78,7 @@ def explain_config(
     shown = [
         {
             "name": known,
-            "value": _value(loaded, known),
+            "value": shown_value(loaded, known),
             "origin": loaded.origins[known],
             "does": describe(known),
         }
@@ -120,9 +101,3 @@ async def _check(loaded: Loaded, *, is_repair: bool) -> CheckReport:
 
     async with open_engine(loaded) as engine:
         return await (engine.checker.repair() if is_repair else engine.checker.check())
-
-
-def _value(loaded: Loaded, name: str) -> object:
-    section, key = name.split(".")
-    value = cast("object", getattr(getattr(loaded.settings, section), key))
-    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -246,6 +246,10 @@ class RemoteBackend:
         query = {"cache": name, "pattern": pattern, "collection": collection}
         return await self._call("DELETE", "/v1/cache", query=query)
 
+    async def call(self, method: str, path: str) -> Wire:
+        """What a route without parameters answers."""
+        return await self._call(method, path)
+
     async def _call(
         self,
         method: str,

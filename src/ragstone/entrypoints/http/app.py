@@ -17,6 +17,7 @@ from ragstone.entrypoints.http import (
     cache,
     chunks,
     documents,
+    gpu,
     jobs,
     queries,
     questions,
@@ -26,6 +27,7 @@ from ragstone.entrypoints.http import (
     warming,
 )
 from ragstone.entrypoints.http.context import ClientGone, render_client_gone
+from ragstone.entrypoints.http.liveness import Liveness
 from ragstone.entrypoints.http.middleware import RequestMiddleware
 from ragstone.entrypoints.http.problems import (
     render_http_error,
@@ -69,6 +71,7 @@ def build_app(engine: Engine) -> ASGIApp:
         analytics,
         cache,
         warming,
+        gpu,
         status,
     ):
         app.include_router(module.router)
@@ -79,7 +82,8 @@ def build_app(engine: Engine) -> ASGIApp:
     app.add_exception_handler(ClientGone, render_client_gone)
     app.add_exception_handler(Exception, render_unexpected)
     repeated = RepeatedQuestions(app, engine)
-    return RequestMiddleware(repeated, engine.metrics, engine.tracing, engine.drain, engine.settings)
+    inner = RequestMiddleware(repeated, engine.metrics, engine.tracing, engine.drain, engine.settings)
+    return Liveness(inner, engine.metrics)
 
 
 def _lifespan(

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
+import structlog
 import uvicorn
 
 from ragstone.entrypoints.http.listen import listen_on
-from ragstone.errors import NotFound
+from ragstone.errors import NotFound, RagstoneError
+from ragstone.operate.health import WAIT_S
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -18,7 +20,11 @@ if TYPE_CHECKING:
 
     from ragstone.runtime import Engine
 
+log = structlog.get_logger(__name__)
+
 PATH = "/metrics"
+LOOK_EVERY_S = 10.0
+"""Between two looks at the dependencies for the sake of metrics."""
 
 
 async def exposition(engine: Engine) -> Response:
@@ -31,8 +37,13 @@ async def exposition(engine: Engine) -> Response:
 
     if not engine.settings.telemetry.metrics:
         raise NotFound("Metrics are switched off; set telemetry.metrics = true.")
-    await engine.jobs.measure()
-    await engine.gauges.refresh()
+    await engine.health.report(LOOK_EVERY_S, WAIT_S)
+    try:
+        await engine.jobs.measure()
+        await engine.gauges.refresh()
+    except RagstoneError as error:
+        # The other figures are wanted most of all while the store is away.
+        log.warning("store_not_measured", code=error.code)
     return Response(engine.metrics.exposition(), media_type=engine.metrics.content_type)
 
 

@@ -189,3 +189,9 @@ class WarmCaches(RequestModel):
         description="How many of the most asked questions; `cache.warm_top` when left out.",
     )
     wait: bool = Field(False, description="Answer at the end of the run, instead of 202 at once.")
+
+
+class BenchmarkGpu(RequestModel):
+    """How long to measure."""
+
+    limit_s: float = Field(30.0, ge=1, le=120, description="Seconds after which what is measured is told.")

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from types import FrameType
 
 import uvicorn
@@ -17,6 +18,7 @@ from ragstone.config import Loaded
 from ragstone.entrypoints.http.app import build_app
 from ragstone.entrypoints.http.exporter import exporting
 from ragstone.entrypoints.http.listen import listen_on
+from ragstone.entrypoints.http.starting import answering_while_starting
 from ragstone.errors import Refused
 from ragstone.home import remove_server_card, write_server_card
 from ragstone.models.openai_generator import load_sdk
@@ -62,9 +64,11 @@ async def serve(loaded: Loaded, announce: Callable[[str], None]) -> None:
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     try:
-        with open_tracing(loaded.settings.telemetry) as tracing:
-            async with open_engine(loaded, tracing=tracing) as engine:
-                await _serve(engine, listener, lambda: announce(url), url)
+        async with AsyncExitStack() as stack:
+            tracing = stack.enter_context(open_tracing(loaded.settings.telemetry))
+            async with answering_while_starting(listener):
+                engine = await stack.enter_async_context(open_engine(loaded, tracing=tracing))
+            await _serve(engine, listener, lambda: announce(url), url)
     finally:
         listener.close()
 

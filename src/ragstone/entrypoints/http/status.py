@@ -12,7 +12,10 @@ from ragstone.entrypoints import wire, wire_statistics, wire_work
 from ragstone.entrypoints.http.context import EngineOf, respond
 from ragstone.entrypoints.http.examples import STATISTICS, documented
 from ragstone.entrypoints.http.exporter import exposition
+from ragstone.entrypoints.http.liveness import BODY
 from ragstone.errors import NotFound
+from ragstone.operate.health import HealthReport
+from ragstone.operate.versions import main_versions
 from ragstone.runtime import Engine
 from ragstone.telemetry.percentiles import Percentiles
 
@@ -30,38 +33,37 @@ async def index() -> Response:
 async def health(engine: EngineOf) -> Response:
     """How every dependency is; 503 when the store does not answer."""
     report = await engine.health.report()
-    status = HTTPStatus.SERVICE_UNAVAILABLE if report.status == "failed" else HTTPStatus.OK
-    return respond(wire.health(report), status)
+    return respond(wire.health(report), _status(report))
 
 
 @router.get("/health/detailed", summary="Health in detail")
 async def detailed_health(engine: EngineOf) -> Response:
-    """How every dependency and its breaker is, the figures of the caches and their tier, and the version."""
+    """How every dependency and its breaker is, the figures of the caches and their tier, and the versions."""
     report, caches = await engine.health.report(), await engine.caches.statistics()
-    status = HTTPStatus.SERVICE_UNAVAILABLE if report.status == "failed" else HTTPStatus.OK
     details = {
         "version": version("ragstone"),
+        "versions": main_versions(),
         **wire.health(report),
         **wire.breakers(report),
         **wire_work.caches(caches),
     }
-    return respond(details, status)
-
-
-@router.get("/health/live", summary="Liveness")
-async def live() -> Response:
-    """The process answers."""
-    return respond({"status": "ok"})
+    return respond(details, _status(report))
 
 
 @router.get("/health/ready", summary="Readiness")
 async def ready(engine: EngineOf) -> Response:
-    """Whether requests should be sent here: not while the store does not answer or the server is ending."""
-    if engine.drain.is_begun:
-        return respond({"status": "ending"}, HTTPStatus.SERVICE_UNAVAILABLE)
-    report = await engine.health.report()
-    status = HTTPStatus.SERVICE_UNAVAILABLE if report.status == "failed" else HTTPStatus.OK
-    return respond({"status": report.status}, status)
+    """Whether requests should be sent here: 503 while starting or draining, or when the store fails.
+
+    Degraded parts alone are no reason against it. Told within 50 ms, from looks of at most a second ago.
+    """
+    report = await engine.health.readiness()
+    return respond(wire.health(report), HTTPStatus.OK if report.is_ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+@router.get("/health/live", summary="Liveness")
+async def live() -> Response:
+    """The process answers. GET and HEAD are answered before the framework, by `liveness`."""
+    return Response(BODY, media_type="application/json")
 
 
 @router.get("/metrics", summary="Prometheus metrics")
@@ -88,3 +90,7 @@ def _percentiles(engine: Engine) -> Percentiles:
     if not engine.metrics.percentiles.is_on:
         raise NotFound("Times of operations are not kept; set telemetry.percentiles = true.")
     return engine.metrics.percentiles
+
+
+def _status(report: HealthReport) -> HTTPStatus:
+    return HTTPStatus.SERVICE_UNAVAILABLE if report.status == "failed" else HTTPStatus.OK

@@ -19,7 +19,14 @@ from pydantic import Field
 from starlette.types import ASGIApp
 
 from ragstone.deadline import Deadline
-from ragstone.entrypoints import wire, wire_analytics, wire_queries, wire_traces, wire_work
+from ragstone.entrypoints import (
+    wire,
+    wire_analytics,
+    wire_operate,
+    wire_queries,
+    wire_traces,
+    wire_work,
+)
 from ragstone.entrypoints.requests import read_expansion, read_metadata, search_request
 from ragstone.errors import RagstoneError
 from ragstone.ingest.request import IngestRequest, inline_file
@@ -220,6 +227,21 @@ class Tools:
         """Tell what warming the caches does now and has done since the server began."""
         return wire_queries.warming(self._engine.warmer.status())
 
+    async def health_check(self) -> Structured:
+        """Tell how Ragstone is: store, indexes, embedding model, GPU, generator and cache, one by one."""
+        report = await self._engine.health.report()
+        return {"version": version("ragstone"), **wire.health(report)}
+
+    async def verify_gpu_acceleration(
+        self,
+        benchmark: Annotated[bool, Field(description="Measure the devices, too; takes up to 30 s.")] = False,
+    ) -> Structured:
+        """Tell which GPUs there are, what the embedding model runs on, and what each device is worth."""
+        report = wire_operate.gpu(await self._engine.gpu.report())
+        if not benchmark:
+            return report
+        return {**report, "benchmark": wire_operate.gpu_benchmark(await self._engine.gpu.benchmark())}
+
     def _request(
         self, query: str, collections: Sequence[str] | None, mode: str, top_k: int, filters: object
     ) -> SearchRequest:
@@ -253,6 +275,8 @@ def build_mcp_server(engine: Engine) -> MCPServer[None]:
         (tools.get_cache_warming_stats, READ_ONLY),
         (tools.get_query_statistics, READ_ONLY),
         (tools.get_document_popularity, READ_ONLY),
+        (tools.health_check, READ_ONLY),
+        (tools.verify_gpu_acceleration, READ_ONLY),
         (tools.add_document, WRITES),
         (tools.delete_document, REMOVES),
     ):

@@ -29,9 +29,8 @@ class Limiter:
         self._setting = setting
         self._busy = self._refused = 0
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """One place for the time of the block.
+    def check(self) -> None:
+        """Go on only when there is a place now; takes none.
 
         Raises:
             Overloaded: all are taken.
@@ -42,6 +41,15 @@ class Limiter:
                 f"{self._busy} {self.name} are under way already; try again in a moment, or raise "
                 f"{self._setting} if this machine can take more."
             )
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """One place for the time of the block.
+
+        Raises:
+            Overloaded: all are taken.
+        """
+        self.check()
         self._busy += 1
         try:
             yield

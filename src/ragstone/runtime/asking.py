@@ -81,9 +81,9 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
         errors.note_asked,
     ]
     recorder = Recorder(tracker, load, longest, sinks=sinks)
-    search = SearchService(found, settings.search, base.metrics, cache, recorder)
+    search = SearchService(found, settings.search, base.metrics, cache, recorder, places[0])
     caching = CachingAnswers(AdmittedAnswers(answered, places[1]), standings, cache, recipes)
-    answers = AnswerService(caching, settings.answer, base.metrics, cache, recorder)
+    answers = AnswerService(caching, settings.answer, base.metrics, cache, recorder, places[1])
     answers_too = base.generator is None or settings.cache.warm_answers
     return Asking(
         search=search,

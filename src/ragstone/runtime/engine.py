@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from anyio import to_thread
@@ -16,14 +15,8 @@ from ragstone.config import Loaded
 from ragstone.home import Home
 from ragstone.index.follower import IndexFollower
 from ragstone.index.slot import Slot
-from ragstone.ingest.checkpoint import Checkpoints
-from ragstone.ingest.limits import ParsingLimits
-from ragstone.ingest.parse import build_parser
-from ragstone.ingest.pipeline import IngestPipeline
 from ragstone.ingest.queue import JobQueue
-from ragstone.ingest.upkeep import WorkerParts
 from ragstone.ingest.worker import JobWorker
-from ragstone.ingest.write import Writer
 from ragstone.models.unavailable import UnavailableEmbedder
 from ragstone.operate.check import Checker
 from ragstone.operate.drain import Drain
@@ -34,7 +27,14 @@ from ragstone.operate.warm import Warmer, WarmingParts
 from ragstone.runtime.asking import open_asking, open_sampler
 from ragstone.runtime.base import open_base
 from ragstone.runtime.operating import open_health
-from ragstone.runtime.working import build_sources, open_report, open_warmer, open_worker
+from ragstone.runtime.working import (
+    build_sources,
+    open_report,
+    open_taking,
+    open_warmer,
+    open_worker,
+    worker_parts,
+)
 from ragstone.service.analytics import AnalyticsService
 from ragstone.service.answers import AnswerService
 from ragstone.service.caches import CacheService
@@ -49,7 +49,6 @@ from ragstone.service.search import SearchService
 from ragstone.service.sources import SourceService
 from ragstone.service.traces import TraceService
 from ragstone.settings import Settings
-from ragstone.store.blobs import Blobs
 from ragstone.store.database import Database
 from ragstone.store.incoming import Incoming
 from ragstone.telemetry.metrics import Metrics
@@ -117,15 +116,10 @@ async def open_engine(
         base = await open_base(stack, loaded, embedder, generator, tier)
         database, follower, metrics = base.database, base.follower, base.metrics
         open_report(stack, metrics, settings)
-        parser = build_parser(ParsingLimits.from_settings(settings.ingest))
-        stack.push_async_callback(parser.aclose)
-        blobs = Blobs(base.home.blobs)
-        writer = Writer(database, follower)
-        ingest = IngestPipeline(database, writer, parser, base.embedder, blobs, settings.ingest)
+        taking = open_taking(stack, base)
+        documents = taking.documents
         asking = open_asking(stack, base)
-        documents = DocumentService(database, writer, ingest, metrics)
-        checkpoints = Checkpoints(base.home.checkpoints, version("ragstone"))
-        parts = WorkerParts(database, documents, blobs, checkpoints, metrics, tracing)
+        parts = worker_parts(base, taking, tracing)
         drain = Drain(settings.server.shutdown_grace_s)
         incoming, worker = open_worker(stack, settings, base.home, parts, drain)
         jobs = JobService(parts, worker, JobQueue(parts, incoming, settings.ingest), follower)
@@ -135,8 +129,8 @@ async def open_engine(
             settings=settings,
             home=base.home,
             documents=documents,
-            collections=CollectionService(database, writer, ingest, documents),
-            chunks=ChunkService(database, ingest.preparation, metrics),
+            collections=CollectionService(database, taking.writer, taking.ingest, documents),
+            chunks=ChunkService(database, taking.ingest.preparation, metrics),
             jobs=jobs,
             worker=worker,
             sources=sources,
@@ -150,7 +144,7 @@ async def open_engine(
             errors=asking.errors,
             sampler=open_sampler(stack, base, asking.log),
             warmer=open_warmer(stack, warming, settings),
-            checker=Checker(database, follower, writer, base.embedder, blobs),
+            checker=Checker(database, follower, taking.writer, base.embedder, taking.blobs),
             health=open_health(stack, base, drain),
             gpu=GpuVerifier(settings.models, lambda: base.embedder.placement),
             metrics=metrics,

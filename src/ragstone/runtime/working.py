@@ -3,27 +3,63 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from ragstone.home import Home
+from ragstone.ingest.checkpoint import Checkpoints
+from ragstone.ingest.limits import ParsingLimits
+from ragstone.ingest.parse import build_parser
+from ragstone.ingest.pipeline import IngestPipeline
 from ragstone.ingest.sources.open import SourceLimits, SourceOpener
 from ragstone.ingest.sources.runs import SyncRunner
 from ragstone.ingest.sources.sync import SyncLimits
 from ragstone.ingest.upkeep import WorkerParts
 from ragstone.ingest.worker import JobWorker
+from ragstone.ingest.write import Writer
 from ragstone.net.fetch import Fetcher, FetchLimits
 from ragstone.net.guard import AddressGuard, FetchRules, SystemResolver
 from ragstone.operate.drain import Drain
 from ragstone.operate.warm import Warmer, WarmingParts
+from ragstone.runtime.base import Base
 from ragstone.runtime.guarding import open_retry
+from ragstone.service.documents import DocumentService
 from ragstone.service.intake import JobIntake
 from ragstone.service.sources import SourceParts, SourceService
 from ragstone.settings import Settings
+from ragstone.store.blobs import Blobs
 from ragstone.store.incoming import Incoming
 from ragstone.telemetry.performance import PerformanceReport
+from ragstone.telemetry.spans import Tracing
 
 if TYPE_CHECKING:
     from ragstone.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """What takes documents in."""
+
+    blobs: Blobs
+    writer: Writer
+    ingest: IngestPipeline
+    documents: DocumentService
+
+
+def open_taking(stack: AsyncExitStack, base: Base) -> Taking:
+    """The pipeline that parses, cuts, embeds and writes documents."""
+    parser = build_parser(ParsingLimits.from_settings(base.settings.ingest))
+    stack.push_async_callback(parser.aclose)
+    blobs, writer = Blobs(base.home.blobs), Writer(base.database, base.follower)
+    ingest = IngestPipeline(base.database, writer, parser, base.embedder, blobs, base.settings.ingest)
+    return Taking(blobs, writer, ingest, DocumentService(base.database, writer, ingest, base.metrics))
+
+
+def worker_parts(base: Base, taking: Taking, tracing: Tracing) -> WorkerParts:
+    """What a worker works with."""
+    checkpoints = Checkpoints(base.home.checkpoints, version("ragstone"))
+    return WorkerParts(base.database, taking.documents, taking.blobs, checkpoints, base.metrics, tracing)
 
 
 def open_worker(

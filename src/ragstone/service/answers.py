@@ -22,6 +22,7 @@ from ragstone.types import AnswerId
 
 if TYPE_CHECKING:
     from ragstone.cache.cache import Cache
+    from ragstone.resilience.limiter import Limiter
     from ragstone.service.recording import Recorder
     from ragstone.telemetry.metrics import Metrics
     from ragstone.telemetry.trail import Trail
@@ -38,12 +39,14 @@ class AnswerService:
         metrics: Metrics,
         cache: Cache,
         recorder: Recorder,
+        places: Limiter,
     ) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._metrics = metrics
         self._cache = cache
         self._recorder = recorder
+        self._places = places
 
     async def stream(
         self, request: AnswerRequest, deadline: Deadline | None = None, *, is_tracked: bool = True
@@ -90,6 +93,14 @@ class AnswerService:
                 if isinstance(event, Failed):
                     raise error_of(event.code, event.message)
         raise DependencyFailed("The answer ended without a result.")
+
+    def check_room(self) -> None:
+        """Go on only when another request could be worked on now: a cheap look before a costly reading.
+
+        Raises:
+            Overloaded: every place is taken.
+        """
+        self._places.check()
 
     async def find_rendered(self, request: AnswerRequest, form: str) -> Rendered | None:
         """The kept response to a repeated request in one form; None when there is none.

@@ -16,6 +16,7 @@ from ragstone.telemetry.stages import StageTimer
 
 if TYPE_CHECKING:
     from ragstone.cache.cache import Cache
+    from ragstone.resilience.limiter import Limiter
     from ragstone.service.recording import Recorder
     from ragstone.telemetry.metrics import Metrics
     from ragstone.types import SearchRequest, SearchResult
@@ -31,12 +32,14 @@ class SearchService:
         metrics: Metrics,
         cache: Cache,
         recorder: Recorder,
+        places: Limiter,
     ) -> None:
         self._pipeline = pipeline
         self._settings = settings
         self._metrics = metrics
         self._cache = cache
         self._recorder = recorder
+        self._places = places
 
     async def search(
         self, request: SearchRequest, deadline: Deadline | None = None, *, is_tracked: bool = True
@@ -65,6 +68,14 @@ class SearchService:
         if is_tracked:
             self._recorder.record(_asked(asking, result))
         return result
+
+    def check_room(self) -> None:
+        """Go on only when another request could be worked on now: a cheap look before a costly reading.
+
+        Raises:
+            Overloaded: every place is taken.
+        """
+        self._places.check()
 
     async def find_rendered(self, request: SearchRequest, form: str) -> Rendered | None:
         """The kept response to a repeated request in one form; None when there is none.

@@ -17,7 +17,8 @@ import msgspec
 from cachetools import LRUCache
 
 from ragstone.entrypoints import wire
-from ragstone.errors import RagstoneError
+from ragstone.entrypoints.http.problems import problem
+from ragstone.errors import Overloaded, RagstoneError
 from ragstone.types import AnswerRequest, SearchRequest
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class RepeatedQuestions:
         self._understood: LRUCache[tuple[str, bytes, bytes], Understood] = LRUCache(MOST_BODIES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer from the caches, or pass on."""
+        """Answer from the caches, refuse what there is no place for, or pass on."""
         content_type = _content_type(scope)
         if content_type is None:
             await self._app(scope, receive, send)
@@ -78,8 +79,22 @@ class RepeatedQuestions:
             known = self._understood.get(key)
             if known is not None and await self._answered(scope, known, send):
                 return
+            # What was never read here has no response that is kept: beyond the places it is not read either.
+            if known is None and (error := self._refusal(scope["path"])) is not None:
+                await _refuse(scope, error, receive, send)
+                return
             scope["ragstone.remember"] = partial(self._understood.__setitem__, key)
         await self._app(scope, _after(first, receive), send)
+
+    def _refusal(self, path: str) -> Overloaded | None:
+        try:
+            if path == "/v1/ask":
+                self._engine.answers.check_room()
+            else:
+                self._engine.search.check_room()
+        except Overloaded as error:
+            return error
+        return None
 
     async def _answered(self, scope: Scope, known: Understood, send: Send) -> bool:
         try:
@@ -103,6 +118,21 @@ class RepeatedQuestions:
         await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         return True
+
+
+async def _refuse(scope: Scope, error: Overloaded, receive: Receive, send: Send) -> None:
+    """Say it as the routes would, for less: beyond its capacity a server says it often."""
+    scope["route"], scope["ragstone.problem"] = _Route(scope["path"]), error.code
+    request_id = scope["ragstone.request_id"]
+    response = problem(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        error.code,
+        error.message,
+        path=scope["path"],
+        request_id=request_id,
+        retryable=error.retryable,
+    )
+    await response(scope, receive, send)
 
 
 async def note_answer(request: Request, engine: Engine, known: Understood, answer: Answer) -> None:

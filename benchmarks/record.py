@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -62,8 +63,11 @@ def console() -> Console:
 
 
 @contextmanager
-def serving(home: Path) -> Iterator[tuple[str, int, float]]:
-    """`ragstone serve` on a home: its address, its process id, and when the process was started."""
+def serving(home: Path, settings: Mapping[str, str] | None = None) -> Iterator[tuple[str, int, float]]:
+    """`ragstone serve` on a home: its address, its process id, and when the process was started.
+
+    Its messages go nowhere once it answers; `settings` are variables of its environment.
+    """
     command = [
         sys.executable,
         "-m",
@@ -74,11 +78,14 @@ def serving(home: Path) -> Iterator[tuple[str, int, float]]:
         "--home",
         str(home),
     ]
-    environment = os.environ | {"RAGSTONE_TELEMETRY__LOG_LEVEL": "warning"}
+    environment = os.environ | {"RAGSTONE_TELEMETRY__LOG_LEVEL": "warning"} | dict(settings or {})
     started = time.perf_counter()
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         try:
-            yield _address(process), process.pid, started
+            address = _address(process)
+            # Read on: a full pipe would stop the server.
+            threading.Thread(target=process.communicate, daemon=True).start()
+            yield address, process.pid, started
         finally:
             process.terminate()
             try:

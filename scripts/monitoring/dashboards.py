@@ -212,10 +212,23 @@ DEPENDENCIES = Dashboard(
             "percentunit",
             "Answers quote the documents meanwhile.",
         ),
+        Panel(
+            "Open breakers",
+            (Query(largest(f.BREAKER_STATE, 'state="open"', by=("dependency",)), "{{dependency}}"),),
+            "short",
+            "1 while a part is left alone after failures; /health/detailed says why.",
+        ),
+        Panel(
+            "Health of parts",
+            (Query(f"min by (component) ({series(f.COMPONENT_HEALTH)})", "{{component}}"),),
+            "short",
+            f.COMPONENT_HEALTH.help,
+        ),
+        latency("Lateness of the event loop", f.LOOP_LAG),
         latency("Database writes", f.DATABASE_WRITES),
         latency("Waiting for the turn to write", f.DATABASE_WAITS),
     ),
-    ("store",),
+    ("store", "resilience"),
 )
 RESOURCES = Dashboard(
     "ragstone-resources",

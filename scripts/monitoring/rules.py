@@ -18,6 +18,7 @@ ASK = 'operation="ask"'
 FAILED_CALLS = 'outcome!~"ok|stopped"'
 FAILED_JOBS = 'outcome="failed"'
 DROPPED = 'outcome="dropped"'
+OPEN = 'state="open"'
 RUNBOOK = "docs/alerts.md"
 
 
@@ -252,6 +253,57 @@ ALERTS: tuple[Alert, ...] = (
             ((_named(f.QUERIES_TRACKED, outcome="dropped"), "0+60x60"),),
             ((_named(f.QUERIES_TRACKED, outcome="dropped"), "0x60"),),
         ),
+    ),
+    Alert(
+        "RagstoneBreakerOpen",
+        f"{largest(f.BREAKER_STATE, OPEN, by=('job', 'dependency'), is_selected=False)} == 1",
+        "5m",
+        "warning",
+        "A part has failed again and again, and is left alone.",
+        "The label `dependency` names it; /health/detailed says why it is open and when it is tried again.",
+        _level(f.BREAKER_STATE, 1, 0, dependency="generator", state="open"),
+    ),
+    Alert(
+        "RagstoneRefusesWork",
+        f"{_rate(f.PLACES_REFUSED, by=('job', 'of'))} > 0.1",
+        "5m",
+        "warning",
+        "Requests are refused, because every place for such work is taken.",
+        "Add a server, or raise limits.max_concurrent_* if this machine can take more.",
+        Example(
+            ((_named(f.PLACES_REFUSED, of="asks"), "0+60x60"),),
+            ((_named(f.PLACES_REFUSED, of="asks"), "0x60"),),
+        ),
+    ),
+    Alert(
+        "RagstoneLoopStalls",
+        f"{_quantile(0.99, f.LOOP_LAG)} > 0.25",
+        "10m",
+        "warning",
+        "The event loop of a server wakes a quarter of a second late at times.",
+        "The machine is short of processor time, or something blocks the loop: report it with a profile.",
+        Example(_buckets(f.LOOP_LAG, 1.0), _buckets(f.LOOP_LAG, 0.0025)),
+    ),
+    Alert(
+        "RagstoneLogDropped",
+        f"{_rate(f.LOG_ROWS, DROPPED)} > 0",
+        "5m",
+        "warning",
+        "Rows of the log of requests are dropped, because too many wait.",
+        "Look whether the file of the log can be written, and at the time of its batches.",
+        Example(
+            ((_named(f.LOG_ROWS, table="query_logs", outcome="dropped"), "0+60x60"),),
+            ((_named(f.LOG_ROWS, table="query_logs", outcome="dropped"), "0x60"),),
+        ),
+    ),
+    Alert(
+        "RagstonePartFails",
+        f"min by (job, component) ({series(f.COMPONENT_HEALTH, is_selected=False)}) == 0",
+        "5m",
+        "critical",
+        "A part of a server has failed.",
+        "The label `component` names it; /health/detailed says more.",
+        _level(f.COMPONENT_HEALTH, 0, 1, component="store"),
     ),
     Alert(
         "RagstoneMemoryShort",

@@ -8,6 +8,7 @@
     │   ├── DocumentNotFound            document_not_found
     │   ├── CollectionNotFound          collection_not_found
     │   ├── ChunkNotFound               chunk_not_found
+    │   ├── AnswerNotFound              answer_not_found
     │   ├── JobNotFound                 job_not_found
     │   ├── PathNotFound                path_not_found
     │   └── SourceNotFound              source_not_found

@@ -21,7 +21,7 @@ from tests.support.waiting import wait_until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 LIMIT_S = 60.0
-WITHOUT_GPU = {"ragstone_gpu_memory_bytes", "ragstone_gpu_busy_ratio"}
+WITHOUT_GPU = {"ragstone_gpu_memory_bytes", "ragstone_gpu_busy_ratio", "ragstone_embedder_fallbacks"}
 """Proved with a double of the driver: this machine need not have one."""
 
 

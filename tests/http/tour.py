@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.support.waiting import wait_until
 
 LIMIT_S = 60.0
 LOOK_S = 0.02
+AT_ONCE = 12
 TEXT = "The heron waits by the river. The fox waits for the heron. " * 30
 
 
@@ -74,6 +76,7 @@ class Tour:
         with self._watching():
             self._take_in()
             self._ask()
+            self._overload()
             asyncio.run(self._as_an_assistant())
             self._sync()
             self._warm()
@@ -108,6 +111,16 @@ class Tour:
             self._post("/v1/ask", {"question": "Who waits for the heron?", "collections": ["tour"]})
         self._post("/v1/search", {"query": "Anything at all?"})  # the default collection is empty
         self._post("/v1/search", {"query": "Who?", "collections": ["nowhere"]}, 404)
+
+    def _overload(self) -> None:
+        """More searches at once than there is a place for, until one is refused."""
+
+        def search(_: int) -> int:
+            body = {"query": "Who waits by the river?", "collections": ["tour"], "cache": False}
+            return self.client.post("/v1/search", json=body).status_code
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            wait_until(lambda: 429 in pool.map(search, range(AT_ONCE)) or None, LIMIT_S)
 
     async def _as_an_assistant(self) -> None:
         async with over_http(self.server)() as client:
@@ -153,6 +166,7 @@ def touring(folder: Path) -> Iterator[Tour]:
             "RAGSTONE_CACHE__REDIS_URL": redis.url,
             "RAGSTONE_INGEST__ALLOWED_ROOTS": str(root),
             "RAGSTONE_STORE__BUSY_TIMEOUT_S": "0.2",
+            "RAGSTONE_LIMITS__MAX_CONCURRENT_SEARCHES": "1",
         }
         with running_server(home, settings) as server:
             tour = Tour(server, home, root, redis)

@@ -96,6 +96,7 @@ class QueryLog:
         self._tidied_day = -1
         self._is_failing = False
         self._tally = Tally()
+        metrics.log_waiting.set_function(lambda: len(self._waiting))
 
     @property
     def file(self) -> LogFile:
@@ -226,8 +227,6 @@ class QueryLog:
             waiting.errors.extendleft(reversed(errors))
             waiting.system.extendleft(reversed(system))
             raise
-        finally:
-            self._metrics.log_waiting.set(len(waiting))
         self._metrics.log_write_seconds.observe(time.perf_counter() - began)
         for table, rows in (("query_logs", requests), ("error_logs", errors), ("system_metrics", system)):
             self._metrics.log_rows.labels(table, "stored").inc(len(rows))

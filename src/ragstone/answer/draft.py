@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import structlog
+
 from ragstone.answer.cite import citation
 from ragstone.answer.prompt import PROMPT_VERSION
 from ragstone.answer.quote import QuotedSentence
 from ragstone.deadline import Deadline
+from ragstone.errors import RagstoneError
+from ragstone.models.generator_chain import what_happened
 from ragstone.types import (
     Answer,
     AnswerId,
@@ -25,6 +29,11 @@ from ragstone.types import (
 
 if TYPE_CHECKING:
     from ragstone.telemetry.stages import StageTimer
+
+
+NO_EVIDENCE = "No passage in the searched collections answers this."
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -48,6 +57,19 @@ class Draft:
         """Note what a generator is given to read."""
         trail = self.timer.trail
         trail.model, trail.prompt_version, trail.passages = model, PROMPT_VERSION, tuple(passages)
+
+    def note_failure(self, error: RagstoneError) -> None:
+        """The generator gave no answer."""
+        # Its message may quote the server, and that the prompt.
+        log.warning("generator_failed", answer_id=self.answer_id, code=error.code, **error.details)
+        self.degraded += what_happened(error)
+        self.timer.trail.failures.append(error.code)
+
+    def begin_quoting(self) -> bool:
+        """Forget what a generator has said; whether that was anything."""
+        was_begun = bool(self.text)
+        self.mode, self.text, self.usage, self.model = "extractive", "", None, None
+        return was_begun
 
     def answer(self, result: SearchResult) -> Answer:
         """The finished answer."""
@@ -74,4 +96,5 @@ def sentence_citation(marker: int, sentence: QuotedSentence) -> Citation:
 
 def quoted(citations: Sequence[Citation]) -> str:
     """One quote per line, white space folded for reading; the citation keeps the exact characters."""
-    return "\n".join(f"“{' '.join(found.quote.split())}” [{found.marker}]" for found in citations)
+    quotes = "\n".join(f"“{' '.join(found.quote.split())}” [{found.marker}]" for found in citations)
+    return quotes or NO_EVIDENCE

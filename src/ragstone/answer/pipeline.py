@@ -24,7 +24,7 @@ from ragstone.answer.record import Generated
 from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, DependencyFailed, GeneratorFailed, Overloaded, RagstoneError
 from ragstone.index.analysis import Analysis
-from ragstone.models.generator_chain import Chosen, what_happened
+from ragstone.models.generator_chain import Chosen
 from ragstone.models.ports import Delta as GeneratedDelta, GenerationOptions
 from ragstone.search.understand import normalise_query
 from ragstone.types import AnswerId, AnswerMode, AnswerRequest, Citation, Hit
@@ -43,7 +43,6 @@ log = structlog.get_logger(__name__)
 UNNUMBERED = 0
 """Events get their numbers in the order in which they leave."""
 QUOTING_RESERVE_S = 2.0
-NO_EVIDENCE = "No passage in the searched collections answers this."
 
 
 class AnswerPipeline:
@@ -116,12 +115,8 @@ class AnswerPipeline:
                 return
             except (GeneratorFailed, DeadlineExceeded) as error:
                 draft.deadline.check("quoting")
-                # Its message may quote the server, and that the prompt.
-                log.warning("generator_failed", answer_id=draft.answer_id, code=error.code, **error.details)
-                draft.degraded += what_happened(error)
-                draft.timer.trail.failures.append(error.code)
-        restarts = bool(draft.text)
-        draft.mode, draft.text, draft.usage, draft.model = "extractive", "", None, None
+                draft.note_failure(error)
+        restarts = draft.begin_quoting()
         async with contextlib.aclosing(self._quote(draft, hits, restarts=restarts)) as events:
             async for event in events:
                 yield event
@@ -192,7 +187,7 @@ class AnswerPipeline:
             self._evidence.keep(draft, place, fresh, time.perf_counter() - began)
         citations = [sentence_citation(marker, sentence) for marker, sentence in enumerate(chosen, start=1)]
         checked = [event async for event in self._check(draft, citations)]
-        draft.text = quoted(draft.citations) or NO_EVIDENCE
+        draft.text = quoted(draft.citations)
         yield Delta(UNNUMBERED, draft.text, restarts)
         for event in checked:
             yield event

@@ -116,20 +116,18 @@ async def open_engine(
         base = await open_base(stack, loaded, embedder, generator, tier)
         database, follower, metrics = base.database, base.follower, base.metrics
         open_report(stack, metrics, settings)
-        taking = open_taking(stack, base)
-        documents = taking.documents
-        asking = open_asking(stack, base)
+        taking, asking = open_taking(stack, base), open_asking(stack, base)
         parts = worker_parts(base, taking, tracing)
         drain = Drain(settings.server.shutdown_grace_s)
         incoming, worker = open_worker(stack, settings, base.home, parts, drain)
         jobs = JobService(parts, worker, JobQueue(parts, incoming, settings.ingest), follower)
-        sources = build_sources(stack, settings, base.home, parts, JobIntake(documents, jobs, worker))
+        sources = build_sources(stack, settings, base.home, parts, JobIntake(taking.documents, jobs, worker))
         warming = WarmingParts(database, asking.repeater, asking.load, worker, metrics)
         engine = Engine(
             settings=settings,
             home=base.home,
-            documents=documents,
-            collections=CollectionService(database, taking.writer, taking.ingest, documents),
+            documents=taking.documents,
+            collections=CollectionService(database, taking.writer, taking.ingest, taking.documents),
             chunks=ChunkService(database, taking.ingest.preparation, metrics),
             jobs=jobs,
             worker=worker,

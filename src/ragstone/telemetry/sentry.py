@@ -11,12 +11,13 @@ from ragstone.telemetry.log_failures import reason_of
 from ragstone.telemetry.redaction import Redactor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from sentry_sdk import Client
     from sentry_sdk.types import Event, Hint
 
     from ragstone.settings import TelemetrySettings
+    from ragstone.telemetry.log_render import Entry
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +34,7 @@ class Reporter:
         self._client = client
         self._redactor = redactor
 
-    def report(self, line: Mapping[str, object], error: BaseException | None) -> None:
+    def report(self, entry: Entry, error: BaseException | None) -> None:
         """Send one error of the log; it is queued and sent by a thread."""
         from sentry_sdk.utils import event_from_exception
 
@@ -41,10 +42,13 @@ class Reporter:
         if error is not None:
             event, _ = event_from_exception(error, client_options=self._client.options)
         event["level"] = "error"
-        event["logger"] = str(line["logger"])
-        event["logentry"] = {"message": self._redactor.clean(str(line["event"]))}
+        told = {**entry.fields, "request_id": entry.caller.request_id or None}
+        if entry.span is not None:
+            told["trace_id"] = entry.span.trace_id
+        event["logger"] = entry.logger
+        event["logentry"] = {"message": self._redactor.clean(str(told["event"]))}
         event["tags"] = {
-            name: self._redactor.clean(str(line[name])) for name in TAGS if line.get(name) is not None
+            name: self._redactor.clean(str(told[name])) for name in TAGS if told.get(name) is not None
         }
         self._client.capture_event(event)
 

@@ -111,7 +111,7 @@ def test_pools_are_as_set_and_seen(server: Server) -> None:
 
     assert 'ragstone_database_connections{state="size"} 11.0' in metrics
     assert 'ragstone_database_connections{state="max_overflow"} 3.0' in metrics
-    assert 'ragstone_database_connections{state="in_use"} 0.0' in metrics
+    assert 'ragstone_database_connections{state="in_use"} ' in metrics
     assert "ragstone_database_writes_waiting 0.0" in metrics
     assert 'ragstone_redis_calls{state="limit"} 7.0' in metrics
     assert "ragstone_event_loop_lag_seconds_count" in metrics

@@ -58,3 +58,25 @@ def test_a_permit_is_told_once() -> None:
 
     assert breaker.state == "open"
     assert breaker.figures().failures == 1
+
+
+def test_what_was_begun_before_the_change_does_not_count_after_it() -> None:
+    """A call of before the opening neither closes the breaker, nor opens it anew, nor is the probe."""
+    now = 0.0
+    breaker = Breaker("part", BreakerRules(failures=1, open_s=10.0), clock=lambda: now)
+    late_success, late_failure, later_success = breaker.admit(), breaker.admit(), breaker.admit()
+    breaker.admit().failed("broken")
+    now = 9.0
+    late_success.succeeded()
+    late_failure.failed("broken, too")
+    now = 10.0
+    assert breaker.figures().state == "half_open"
+    probe = breaker.admit()
+
+    later_success.succeeded()
+
+    assert breaker.figures().state == "half_open"
+    with pytest.raises(BreakerOpen):
+        breaker.admit()
+    probe.succeeded()
+    assert breaker.figures().state == "closed"

@@ -22,7 +22,7 @@ from ragstone.search.understand import normalise_query
 from ragstone.service.analytics import Period, range_of
 from ragstone.store.log_pages import known_rows
 from ragstone.store.queries import audience_of
-from ragstone.store.query_log import LogBatch, QueryRow, store_batch
+from ragstone.store.query_log import QueryRow, add_queries
 from ragstone.store.query_log_reads import DAY_MS
 from ragstone.types import LOCAL_OWNER, Principal
 
@@ -106,4 +106,4 @@ class LogTransfer:
         if is_dry_run:
             ids = {row.id for row in batch}
             return len(ids) - await self._file.read(lambda connection: known_rows(connection, ids))
-        return await self._file.write(lambda connection: store_batch(connection, LogBatch(batch)))
+        return await self._file.write(lambda connection: add_queries(connection, batch))

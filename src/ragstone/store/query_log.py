@@ -157,7 +157,7 @@ def store_batch(connection: Connection, batch: LogBatch) -> int:
     ids = {row.id for row in kept}
     accesses = [row for row in batch.accesses if row.query_id in ids] if erased else batch.accesses
     errors = [row for row in batch.errors if not (erased and _is_error_erased(row, erased))]
-    added = _insert(connection, query_logs, kept)
+    added = add_queries(connection, kept)
     for table, rows in (
         (document_accesses, accesses),
         (error_logs, errors),
@@ -165,6 +165,11 @@ def store_batch(connection: Connection, batch: LogBatch) -> int:
     ):
         _insert(connection, table, rows)
     return added
+
+
+def add_queries(connection: Connection, rows: Sequence[QueryRow]) -> int:
+    """Add requests, whatever was erased before; how many were new."""
+    return _insert(connection, query_logs, rows)
 
 
 def _insert(connection: Connection, table: Table, rows: Sequence[object]) -> int:

@@ -4,9 +4,9 @@
 
 Servers with different settings run side by side on equal homes and are asked in turn, round by round, so that
 a busy machine slows all alike: a repeated question, a repeated search (both from memory, the dearest share),
-and searches made anew. Shares are of the processor time of a request on the server that watches
-least. The counters of Prometheus are always on, and measured apart, with a line of the log, a recorded
-time and a span that is not traced.
+and searches made anew. Shares are of the processor time of a request on the server that watches least.
+The counters of Prometheus are always on, and measured apart, with a line of the log, a recorded time and a
+span that is not traced.
 Raw figures go to benchmarks/results/monitoring.json.
 """
 

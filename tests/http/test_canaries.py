@@ -209,3 +209,20 @@ def test_every_kind_of_event_has_its_fields(watched: Watched) -> None:
     assert slow["level"] == "warning"
     assert {"lexical", "generate", "total"} <= set(slow["stages_ms"])
     assert slow["answer_id"]
+
+
+@verifies("OBS-04")
+def test_at_debug_there_is_more_and_still_no_word(tmp_path: Path) -> None:
+    """Beginnings of requests, statements with placeholders, stages of each question."""
+    log = tmp_path / "home-server.log"
+    with running_server(tmp_path / "home", {"RAGSTONE_TELEMETRY__LOG_LEVEL": "debug"}) as server:
+        server.client.post("/v1/documents", json={"text": f"A {TEXT}.", "title": TEXT}).raise_for_status()
+        server.client.post("/v1/ask", json={"question": QUESTION}).raise_for_status()
+
+    written = log.read_text("utf-8")
+    lines = [json.loads(line) for line in written.splitlines() if line.startswith("{")]
+    events = {line["event"] for line in lines}
+    assert {"http_request", "http_response", "database_query", "performance"} <= events
+    statement = next(line for line in lines if line["event"] == "database_query" and "?" in line["statement"])
+    assert statement["duration_ms"] >= 0
+    assert [canary for canary in WORDS if canary in written] == []

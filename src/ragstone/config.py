@@ -10,13 +10,13 @@ import difflib
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from pydantic import SecretStr, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from ragstone.errors import InvalidSetting
 from ragstone.settings import Settings
@@ -121,11 +121,37 @@ def load(
 def secrets_of(settings: Settings) -> frozenset[str]:
     """Every secret of the settings, and the passwords and keys inside those that are URLs."""
     found: set[str] = set()
-    for section in settings.model_dump().values():
-        for value in section.values():
-            if isinstance(value, SecretStr):
-                found |= _parts(value.get_secret_value())
+    for secret in secrets_in(settings.model_dump()):
+        found |= _parts(secret)
     return frozenset(found - {""})
+
+
+def secrets_in(value: object) -> Iterator[str]:
+    """Every secret that is set in a value, at whatever depth."""
+    for leaf in _leaves(value):
+        if isinstance(leaf, SecretStr) and (secret := leaf.get_secret_value()):
+            yield secret
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """Every text in a value, secret or not, at whatever depth."""
+    for leaf in _leaves(value):
+        if isinstance(leaf, SecretStr):
+            yield leaf.get_secret_value()
+        elif isinstance(leaf, str):
+            yield leaf
+
+
+def _leaves(value: object) -> Iterator[object]:
+    if isinstance(value, BaseModel):
+        value = value.model_dump()
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    if isinstance(value, tuple | list):
+        for part in value:
+            yield from _leaves(part)
+    else:
+        yield value
 
 
 def _parts(secret: str) -> set[str]:

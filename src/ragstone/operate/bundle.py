@@ -17,9 +17,8 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from anyio import to_thread
-from pydantic import SecretStr
 
-from ragstone.config import HIDDEN, Loaded, secret_names, setting_names, shown_value
+from ragstone.config import HIDDEN, Loaded, secrets_in, setting_names, shown_value, texts_in
 from ragstone.home import Home, read_server_url
 from ragstone.net.probe import probe
 from ragstone.operate.findings import Finding
@@ -109,11 +108,10 @@ def secret_values(loaded: Loaded) -> list[str]:
     for name in setting_names():
         section, key = name.split(".")
         value: object = getattr(getattr(loaded.settings, section), key)
-        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
-        if name in secret_names() and isinstance(plain, str):
-            values.add(plain)
-        if isinstance(plain, str) and "://" in plain:
-            values |= _parts_of_address(plain)
+        values |= set(secrets_in(value))
+        for text in texts_in(value):
+            if "://" in text:
+                values |= _parts_of_address(text)
     values |= {quote(value, safe="") for value in values}
     return sorted((value for value in values if len(value) >= SHORTEST_SECRET), key=len, reverse=True)
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from ragstone.config import Loaded, secret_names
+from ragstone.config import Loaded, secret_names, secrets_in
 from ragstone.operate.findings import Finding
 from ragstone.settings import Settings
 
@@ -29,8 +29,7 @@ def _kind(origin: str) -> str:
 
 def _is_set(settings: Settings, name: str) -> bool:
     section, key = name.split(".")
-    value = getattr(getattr(settings, section), key)
-    return value is not None and bool(value.get_secret_value())
+    return any(secrets_in(getattr(getattr(settings, section), key)))
 
 
 def _contradictions(settings: Settings) -> Iterator[Finding]:

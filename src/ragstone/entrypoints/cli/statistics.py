@@ -15,7 +15,8 @@ from ragstone.entrypoints.cli.context import (
     with_backend,
 )
 
-COLUMNS = ("count", "errors", "min", "mean", "max", "p50", "p95", "p99")
+COLUMNS = ("count", "errors", "p50", "p95", "p99", "max")
+"""What fits; `--json` has the rest."""
 
 Wire = dict[str, object]
 
@@ -40,13 +41,19 @@ def stats(
         figures = cast("dict[str, Wire]", found[name])
         if not figures:
             continue
-        table = Table(box=None, header_style="bold")
-        table.add_column(name)
+        table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+        table.add_column(name, overflow="fold")
         for column in COLUMNS:
             table.add_column(column, justify="right")
         for operation, one in figures.items():
-            table.add_row(operation, *(f"{one[column]:g}" for column in COLUMNS))
+            table.add_row(operation, *(_shown(one[column]) for column in COLUMNS))
         console().print(table)
     errors = cast("dict[str, int]", found["errors"])
     told = ", ".join(f"{count} {code}" for code, count in errors.items()) or "none"
     print(f"Errors: {told}. Up for {found['uptime_s']} s, counted for {found['since_s']} s.")
+
+
+def _shown(value: float) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

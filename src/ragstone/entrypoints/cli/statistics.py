@@ -46,7 +46,7 @@ def stats(
         for column in COLUMNS:
             table.add_column(column, justify="right")
         for operation, one in figures.items():
-            table.add_row(operation, *(_shown(one[column]) for column in COLUMNS))
+            table.add_row(operation, *(_shown(cast("float", one[column])) for column in COLUMNS))
         console().print(table)
     errors = cast("dict[str, int]", found["errors"])
     told = ", ".join(f"{count} {code}" for code, count in errors.items()) or "none"

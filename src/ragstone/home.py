@@ -78,7 +78,8 @@ def open_home(folder: Path) -> Home:
     home = Home(folder)
     marker = folder / "format"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        # Documents lie there: a new home is its owner's alone; one that is there stays as it is.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if marker.exists():
             found = marker.read_text("ascii").strip()
         else:

@@ -89,3 +89,16 @@ def test_nobody_removes_the_card_of_another_process(home: Path) -> None:
 def put_card(home: Home, pid: int) -> None:
     """The card of some process."""
     home.server_card.write_text(json.dumps({"url": "http://127.0.0.1:1", "pid": pid}))
+
+
+def test_a_new_home_is_its_owners_alone(tmp_path: Path) -> None:
+    """Others may not read what lies there; a folder that was there keeps its permissions."""
+    shared = tmp_path / "shared"
+    shared.mkdir(mode=0o755)
+    shared.chmod(0o755)
+
+    open_home(tmp_path / "new")
+    open_home(shared)
+
+    assert (tmp_path / "new").stat().st_mode & 0o077 == 0
+    assert shared.stat().st_mode & 0o777 == 0o755

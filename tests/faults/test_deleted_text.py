@@ -43,7 +43,6 @@ WEIGHTS = {
     "read": 3,
     "read around": 3,
     "list": 1,
-    "popular": 1,
 }
 SEED = st.integers(0, 2**32)
 

@@ -143,8 +143,9 @@ class Reader:
         unlisted = set(reading.required.values()) - {document["source"] for document in documents}
         if unlisted:
             raise Missing(f"{sorted(unlisted)} are not listed at {begin}")
+        self._list_used(server)
 
-    def popular(self, server: ServerProcess, place: Place, choice: random.Random) -> None:
+    def _list_used(self, server: ServerProcess) -> None:
         """Documents by their use and the exported accesses: names of what is live, none of what is gone."""
         collections = sorted({collection for collection, _ in self.history.places})
         begin = self.history.tick()

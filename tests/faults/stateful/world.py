@@ -209,7 +209,6 @@ def operations(writer: Writer, reader: Reader) -> Mapping[str, Operation]:
             "read": reader.read,
             "read around": reader.read_around,
             "list": reader.list,
-            "popular": reader.popular,
         }
     )
 

@@ -121,8 +121,12 @@ def load(
 def secrets_of(settings: Settings) -> frozenset[str]:
     """Every secret of the settings, and the passwords and keys inside those that are URLs."""
     found: set[str] = set()
-    for secret in secrets_in(settings.model_dump()):
+    values = settings.model_dump()
+    for secret in secrets_in(values):
         found |= _parts(secret)
+    for text in texts_in(values):
+        if "://" in text and "@" in text:  # an address is shown, what gives access in it is not
+            found |= _parts(text) - {text}
     return frozenset(found - {""})
 
 

@@ -320,9 +320,13 @@ class GeneratorFailed(DependencyFailed):
 
     code = "generator_failed"
 
-    def __init__(self, message: str, *, retryable: bool = True, **details: object) -> None:
+    def __init__(
+        self, message: str, *, retryable: bool = True, reason: str = "failed", **details: object
+    ) -> None:
+        """`reason` says what happened without a word of the server: its message may quote the prompt."""
         super().__init__(message, **details)
         self.retryable = retryable
+        self.reason = reason
 
 
 class PromptRefused(GeneratorFailed):
@@ -331,8 +335,8 @@ class PromptRefused(GeneratorFailed):
     code = "prompt_refused"
     retryable = False
 
-    def __init__(self, message: str, **details: object) -> None:
-        super().__init__(message, retryable=False, **details)
+    def __init__(self, message: str, *, reason: str = "refuses this prompt", **details: object) -> None:
+        super().__init__(message, retryable=False, reason=reason, **details)
 
 
 class FetchFailed(DependencyFailed):

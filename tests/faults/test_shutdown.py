@@ -51,7 +51,7 @@ def test_what_is_under_way_ends_well(home: Path, generator: GeneratorDouble) -> 
         told = answer.result(WAIT_S)
         exit_code = server.process.wait(STOP_LIMIT_S)
 
-    assert ready.json() == {"status": "ending"}
+    assert (ready.json()["phase"], ready.json()["ready"]) == ("draining", False)
     assert (refused.status_code, refused.json()["code"]) == (503, "shutting_down")
     assert refused.json()["retryable"]
     assert (refused.headers["connection"], refused.headers["retry-after"]) == ("close", "1")

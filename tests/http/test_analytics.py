@@ -296,6 +296,8 @@ def test_the_log_of_another_system_is_taken_in_once(client: httpx2.Client, word:
 def test_one_question_is_erased_from_the_log(client: httpx2.Client, asked: list[Wire], word: str) -> None:
     """Its rows and accesses go, in every export; the others stay."""
     question = asked[-1]["question"]
+    tracked = {"prefix": question, "limit": "1"}
+    wait_until(lambda: client.get("/v1/queries/popular", params=tracked).json()["queries"] or None, LIMIT_S)
     erased = client.delete("/v1/queries", params={"q": question}).json()
     left = client.get("/v1/analytics/export/query_logs", params={"format": "jsonl"}).text
     accesses = client.get("/v1/analytics/export/document_accesses", params={"format": "jsonl"}).text

@@ -110,8 +110,15 @@ class AnswerTraces:
         """
         async with self._turn:
             while taken := list(self._waiting.values())[:FLUSH_AT]:
-                rows = await to_thread.run_sync(_rows, taken)
-                await run_to_end(self._store(rows))
+                try:
+                    rows = await to_thread.run_sync(_rows, taken)
+                    await run_to_end(self._store(rows))
+                except RagstoneError:
+                    raise
+                except Exception:
+                    # What nobody foresaw must not keep all later ones waiting.
+                    self._drop(taken)
+                    raise
                 for row in rows:
                     self._waiting.pop(row.answer_id, None)
                 self._repeats = sum(self._is_repeat(asked) for asked in self._waiting.values())
@@ -123,8 +130,8 @@ class AnswerTraces:
             await asyncio.gather(self._loop, return_exceptions=True)
         try:
             await self.flush()
-        except RagstoneError as error:
-            log.warning("answer_traces_lost", code=error.code, count=len(self._waiting))
+        except Exception as error:  # closing goes on; no traceback, it could show a question  # noqa: BLE001
+            log.warning("answer_traces_lost", failure=type(error).__name__, count=len(self._waiting))
 
     async def _go(self) -> None:
         while True:
@@ -140,6 +147,13 @@ class AnswerTraces:
             except RagstoneError as error:  # they wait on; no traceback, it could show a question
                 log.warning("answer_traces_not_stored", code=error.code, count=len(self._waiting))
                 self._changed.set()
+            except Exception as error:  # noqa: BLE001
+                log.error("answer_traces_lost", failure=type(error).__name__)  # noqa: TRY400 - as above
+
+    def _drop(self, lost: Iterable[Asked]) -> None:
+        for asked in lost:
+            if asked.answer_id is not None and self._waiting.pop(asked.answer_id, None) is not None:
+                self._metrics.answer_traces.labels("dropped").inc()
 
     async def _store(self, rows: Sequence[TraceRow]) -> None:
         async with self._database.write() as connection:

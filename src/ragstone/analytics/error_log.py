@@ -36,6 +36,8 @@ OPERATION_FAILURES = (DeadlineExceeded, DependencyFailed, NotReady, Overloaded)
 FRAMES, CAUSES = 40, 8
 REMEMBERED = 1_000
 LONGEST_NAME = 200
+NOTED = "_ragstone_is_noted"
+"""An error passes several doors on its way out."""
 
 
 class ErrorLog:
@@ -43,7 +45,8 @@ class ErrorLog:
 
     def __init__(self, log: QueryLog) -> None:
         self._log = log
-        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._told: OrderedDict[tuple[str, str], None] = OrderedDict()
+        """Failures of answers, by request and code, that a door may yet raise."""
 
     def note(
         self,
@@ -54,21 +57,32 @@ class ErrorLog:
         tenant_id: TenantId = DEFAULT_TENANT,
     ) -> None:
         """Note that `operation` (a route, a tool, a stage) failed with `error`."""
-        self._note(error, operation, present_caller(), service, tenant_id)
+        caller = present_caller()
+        code = error.code if isinstance(error, RagstoneError) else RagstoneError.code
+        if (caller.request_id, code) in self._told:
+            del self._told[caller.request_id, code]
+            return
+        self._note(error, operation, caller, service, tenant_id)
 
     def note_asked(self, asked: Asked) -> None:
         """Note that a search or an answer failed; an `AskedSink`."""
         if asked.error_code is None:
             return
-        error = asked.error or error_of(asked.error_code, "")
+        error = asked.error
+        if error is None:  # it was told as an event; a door may raise it again as another object
+            error = error_of(asked.error_code, "")
+            self._told[asked.caller.request_id, error.code] = None
+            if len(self._told) > REMEMBERED:
+                self._told.popitem(last=False)
         self._note(error, asked.asking.kind, asked.caller, None, asked.asking.search.principal.tenant_id)
 
     def _note(
         self, error: BaseException, operation: str, caller: Caller, service: str | None, tenant_id: TenantId
     ) -> None:
         code = error.code if isinstance(error, RagstoneError) else RagstoneError.code
-        if self._is_known(caller.request_id, code):
+        if getattr(error, NOTED, False):
             return
+        setattr(error, NOTED, True)
         present = present_ms()
         self._log.record_error(
             ErrorRow(
@@ -86,16 +100,6 @@ class ErrorLog:
                 severity=severity_of(error),
             )
         )
-
-    def _is_known(self, request_id: str, code: str) -> bool:
-        if not request_id:
-            return False
-        key = (request_id, code)
-        is_known = key in self._seen
-        self._seen[key] = None
-        if len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
-        return is_known
 
 
 def severity_of(error: BaseException) -> Severity:

@@ -183,9 +183,12 @@ class QueryLog:
             await asyncio.gather(self._loop, return_exceptions=True)
         try:
             await self.flush()
-        except RagstoneError as error:
+        except Exception as error:  # closing goes on; no traceback, it could show a question  # noqa: BLE001
+            count = len(self._waiting)
             self._drop(len(self._waiting.requests), "query_logs")
-            log.warning("log_rows_lost", code=error.code, count=len(self._waiting))
+            self._drop(len(self._waiting.errors), "error_logs")
+            self._drop(len(self._waiting.system), "system_metrics")
+            log.warning("log_rows_lost", failure=type(error).__name__, count=count)
         await self._file.aclose()
 
     async def _flush_quietly(self) -> None:
@@ -207,6 +210,8 @@ class QueryLog:
             except RagstoneError as error:  # they wait on; no traceback, it could show a question
                 self._tell(error)
                 self._changed.set()
+            except Exception as error:  # noqa: BLE001
+                log.error("log_rows_lost", failure=type(error).__name__)  # noqa: TRY400 - as above
 
     def _tell(self, error: RagstoneError) -> None:
         if not self._is_failing:
@@ -226,6 +231,11 @@ class QueryLog:
             waiting.requests.extendleft(reversed(self._young(requests)))
             waiting.errors.extendleft(reversed(errors))
             waiting.system.extendleft(reversed(system))
+            raise
+        except Exception:
+            # What nobody foresaw must not keep all later rows waiting.
+            for lost, table in ((requests, "query_logs"), (errors, "error_logs"), (system, "system_metrics")):
+                self._drop(len(lost), table)
             raise
         self._metrics.log_write_seconds.observe(time.perf_counter() - began)
         for table, rows in (("query_logs", requests), ("error_logs", errors), ("system_metrics", system)):

@@ -99,7 +99,7 @@ class SystemSampler:
             await asyncio.sleep(self._every_s)
             try:
                 self._log.record_system(await self.sample())
-            except OSError as error:
+            except Exception as error:  # a look that fails once is tried again  # noqa: BLE001
                 log.warning("system_metrics_not_read", error=type(error).__name__)
 
     async def _counts(self) -> CorpusCounts | None:

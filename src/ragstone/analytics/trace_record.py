@@ -101,7 +101,6 @@ class TraceRecord(msgspec.Struct):
     answer_id: str
     at_ms: int
     door: str
-    client: str
     request_id: str
     trace_id: str
     question: str
@@ -137,7 +136,6 @@ def record_of(asked: Asked, trail: Trail) -> TraceRecord:
         answer_id=str(asked.answer_id),
         at_ms=asked.at_ms,
         door=asked.caller.door,
-        client=asked.caller.client,
         request_id=asked.caller.request_id,
         trace_id=asked.trace_id,
         question=asked.asking.search.query,

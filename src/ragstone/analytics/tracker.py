@@ -150,8 +150,8 @@ class QueryTracker:
             await asyncio.gather(self._loop, return_exceptions=True)
         try:
             await self.flush()
-        except RagstoneError as error:
-            log.warning("queries_lost", code=error.code, count=len(self._waiting))
+        except Exception as error:  # closing goes on; no traceback, it could show a question  # noqa: BLE001
+            log.warning("queries_lost", failure=type(error).__name__, count=len(self._waiting))
 
     async def _go(self) -> None:
         while True:
@@ -167,6 +167,8 @@ class QueryTracker:
             except RagstoneError as error:  # they wait on; no traceback, it could show a question
                 log.warning("queries_not_stored", code=error.code, count=len(self._waiting))
                 self._changed.set()
+            except Exception as error:  # noqa: BLE001
+                log.error("queries_lost", failure=type(error).__name__)  # noqa: TRY400 - as above
 
     def _take_back(self, taken: Mapping[Key, Tally]) -> None:
         for key, older in taken.items():

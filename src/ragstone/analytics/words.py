@@ -31,7 +31,7 @@ def fold_prefix(text: str) -> str:
 
 def digest_of(question: str) -> bytes:
     """16 bytes that stand for the question."""
-    return blake2b(question.encode(), digest_size=16).digest()
+    return blake2b(question.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def distinct_words(folded: str) -> frozenset[str]:

@@ -32,7 +32,6 @@ def answer_trace(trace: AnswerTrace) -> Wire:
         "question": record.question,
         "request": None if record.request is None else json.loads(record.request),
         "door": record.door,
-        "client": record.client or None,
         "request_id": record.request_id or None,
         "trace_id": record.trace_id or None,
         "error_code": record.error_code,

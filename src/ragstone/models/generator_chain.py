@@ -101,7 +101,7 @@ class GeneratorChain:
             except (GeneratorFailed, BreakerOpen, Overloaded) as error:
                 if is_begun:
                     raise
-                log.warning("generator_skipped", model=link.generator.model, error=error.message)
+                log.warning("generator_skipped", model=link.generator.model, code=error.code)
                 happened.setdefault(_what(error), error.message)
         raise NoGeneratorAnswered(" ".join(happened.values()), tuple(happened))
 
@@ -139,7 +139,7 @@ def _counted(breaker: Breaker) -> Iterator[None]:
         if isinstance(error, PromptRefused):
             permit.succeeded()
         else:
-            permit.failed(error.message)
+            permit.failed(error.reason)
         raise
     except BaseException:
         permit.abandoned()

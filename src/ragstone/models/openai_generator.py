@@ -64,6 +64,7 @@ class OpenAIGenerator:
         self._options = options
         self._client: AsyncOpenAI | None = None
         self._refused: set[tuple[str, Parameter]] = set()
+        self._server = _place_of(options.base_url)
 
     @property
     def model(self) -> str:
@@ -129,13 +130,6 @@ class OpenAIGenerator:
             extra_headers=None if (here := present_span()) is None else {TRACEPARENT: here.traceparent},
         )
 
-    @property
-    def _server(self) -> dict[str, str | int]:
-        """Where the server is, in the words of a span."""
-        found = urlsplit(self._options.base_url)
-        port = {} if found.port is None else {"server.port": found.port}
-        return {"server.address": found.hostname or "", **port}
-
     def _connected(self) -> AsyncOpenAI:
         if self._client is None:
             from openai import AsyncOpenAI, Timeout
@@ -160,8 +154,8 @@ class OpenAIGenerator:
         except APIError as error:
             raise self._translated(error, limit.budget_s) from error
         except ValueError as error:  # JSON and UTF-8 errors of the body, and `_next_piece`
-            happened = f"sent something else than a chat completion ({error})"
-            raise self._failed(happened, CHECK_PATH, retryable=False) from error
+            happened = "sent something else than a chat completion"
+            raise self._failed(happened, CHECK_PATH, told=str(error), retryable=False) from error
 
     def _translated(self, error: APIError, limit_s: float) -> GeneratorFailed:
         import openai
@@ -172,15 +166,15 @@ class OpenAIGenerator:
                 return self._slow(limit_s)
             case openai.APIConnectionError():
                 cause = repr(error.__cause__ or error)[:QUOTED_CHARACTERS]
-                return self._failed(f"could not be reached or broke off ({cause})", START_SERVER)
+                return self._failed("could not be reached or broke off", START_SERVER, told=cause)
             case openai.AuthenticationError() | openai.PermissionDeniedError():
-                return self._failed(f"refused the key ({told})", "set generator.api_key", retryable=False)
+                return self._failed("refused the key", "set generator.api_key", told=told, retryable=False)
             case openai.NotFoundError():
-                return self._failed(f"knows no such model or path ({told})", CHECK_MODEL, retryable=False)
+                return self._failed("knows no such model or path", CHECK_MODEL, told=told, retryable=False)
             case openai.BadRequestError() | openai.UnprocessableEntityError():
                 return PromptRefused(self._message(f"refuses this prompt ({told})", SHORTEN))
             case _:
-                return self._failed(f"failed ({told})", CHECK_LOG)
+                return self._failed("failed", CHECK_LOG, told=told)
 
     def _cut_off(self, is_begun: bool) -> GeneratorFailed:
         if is_begun:
@@ -191,10 +185,12 @@ class OpenAIGenerator:
         fix = "give the request more time, raise generator.timeout_s, or choose a smaller model"
         return self._failed(f"did not finish within {limit_s:.3g} s", fix)
 
-    def _failed(self, happened: str, fix: str, *, retryable: bool = True) -> GeneratorFailed:
+    def _failed(self, reason: str, fix: str, *, told: str = "", retryable: bool = True) -> GeneratorFailed:
+        """`told` is what the server or the system said: it is shown, and never kept."""
         return GeneratorFailed(
-            self._message(happened, fix),
+            self._message(f"{reason} ({told})" if told else reason, fix),
             retryable=retryable,
+            reason=reason,
             base_url=hide_credentials(self._options.base_url),
             model=self.model,
         )
@@ -202,6 +198,16 @@ class OpenAIGenerator:
     def _message(self, happened: str, fix: str) -> str:
         base_url = hide_credentials(self._options.base_url)
         return f"The generator at {base_url} (model {self.model!r}) {happened}; {fix}."
+
+
+def _place_of(base_url: str) -> dict[str, str | int]:
+    """Where the server is, in the words of a span."""
+    try:
+        found = urlsplit(base_url)
+        port = {} if found.port is None else {"server.port": found.port}
+        return {"server.address": found.hostname or "", **port}
+    except ValueError:  # the call itself will say what is wrong with it
+        return {}
 
 
 def _wire_messages(prompt: Prompt) -> list[ChatCompletionMessageParam]:

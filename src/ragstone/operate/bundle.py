@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 
 from anyio import to_thread
 
-from ragstone.config import HIDDEN, Loaded, secrets_in, setting_names, shown_value, texts_in
+from ragstone.config import HIDDEN, Loaded, secrets_in, secrets_of, setting_names, shown_value, texts_in
 from ragstone.home import Home, read_server_url
 from ragstone.net.probe import probe
 from ragstone.operate.findings import Finding
@@ -53,9 +53,8 @@ async def collect(loaded: Loaded, findings: Sequence[Finding]) -> dict[str, byte
     for name, path in SERVER_PAGES.items() if url else ():
         entries[name] = await _page(f"{url}{path}")
     # Only there where logs go to a file.
-    log_file: object = getattr(loaded.settings.telemetry, "log_file", None)
-    if log_file:
-        entries["log.txt"] = await to_thread.run_sync(last_lines, Path(str(log_file)))
+    if (log_file := loaded.settings.telemetry.log_file) is not None:
+        entries["log.txt"] = await to_thread.run_sync(last_lines, log_file)
     secrets = secret_values(loaded)
     return {name: without(text, secrets).encode("utf-8", "replace") for name, text in entries.items()}
 
@@ -104,7 +103,7 @@ def last_lines(path: Path) -> str:
 
 def secret_values(loaded: Loaded) -> list[str]:
     """What must not be in a bundle, as it is and as it stands in an address; the longest first."""
-    values = set()
+    values = set(secrets_of(loaded.settings))
     for name in setting_names():
         section, key = name.split(".")
         value: object = getattr(getattr(loaded.settings, section), key)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ragstone.analytics.answer_traces import AnswerTraces
 from ragstone.analytics.asked import AskedSink
@@ -37,10 +36,6 @@ from ragstone.store.audit import CorpusCounts, corpus_counts
 from ragstone.store.database import Database
 from ragstone.store.log_file import LogFile
 from ragstone.telemetry.metrics import Metrics
-from ragstone.telemetry.resources import ResourceReader
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +137,7 @@ def open_sampler(stack: AsyncExitStack, base: Base, log: QueryLog) -> SystemSamp
         async with base.database.read() as connection:
             return await corpus_counts(connection)
 
-    figures = Figures(ResourceReader(base.home.folder), base.cache.statistics, corpus)
+    figures = Figures(base.resources, base.cache.statistics, corpus)
     sampler = SystemSampler(log, figures, base.settings.analytics.metrics_every_s)
     stack.push_async_callback(sampler.aclose)
     return sampler

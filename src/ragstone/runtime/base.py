@@ -54,6 +54,7 @@ class Base:
     cache: Cache
     metrics: Metrics
     guards: Guards
+    resources: ResourceReader
 
 
 async def open_base(
@@ -75,7 +76,8 @@ async def open_base(
     opening = asyncio.create_task(_open_embedder(settings, embedder))
     stack.push_async_callback(_close_opened, opening)
     metrics = Metrics(version("ragstone"), Percentiles(is_on=settings.telemetry.percentiles))
-    metrics.watch_resources(ResourceReader(home.folder))
+    resources = ResourceReader(home.folder)
+    metrics.watch_resources(resources)
     database = await open_database(home.database, settings.store, metrics)
     stack.push_async_callback(database.aclose)
     metrics.watch_connections(database.pool_figures)
@@ -97,6 +99,7 @@ async def open_base(
         cache=cache,
         metrics=metrics,
         guards=guards,
+        resources=resources,
     )
 
 

@@ -52,6 +52,7 @@ from ragstone.settings import Settings
 from ragstone.store.database import Database
 from ragstone.store.incoming import Incoming
 from ragstone.telemetry.metrics import Metrics
+from ragstone.telemetry.resources import ResourceReader
 from ragstone.telemetry.spans import OFF, Tracing
 from ragstone.types import DEFAULT_COLLECTION, DEFAULT_TENANT
 
@@ -87,6 +88,7 @@ class Engine:
     gpu: GpuVerifier
     metrics: Metrics
     gauges: Gauges
+    resources: ResourceReader
     drain: Drain
     embedder: Embedder
     follower: IndexFollower
@@ -117,8 +119,7 @@ async def open_engine(
         database, follower, metrics = base.database, base.follower, base.metrics
         open_report(stack, metrics, settings)
         taking, asking = open_taking(stack, base), open_asking(stack, base)
-        parts = worker_parts(base, taking, tracing)
-        drain = Drain(settings.server.shutdown_grace_s)
+        parts, drain = worker_parts(base, taking, tracing), Drain(settings.server.shutdown_grace_s)
         incoming, worker = open_worker(stack, settings, base.home, parts, drain)
         jobs = JobService(parts, worker, JobQueue(parts, incoming, settings.ingest), follower)
         sources = build_sources(stack, settings, base.home, parts, JobIntake(taking.documents, jobs, worker))
@@ -148,6 +149,7 @@ async def open_engine(
             metrics=metrics,
             drain=drain,
             gauges=Gauges(database, follower, metrics),
+            resources=base.resources,
             embedder=base.embedder,
             follower=follower,
             database=database,

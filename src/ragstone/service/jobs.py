@@ -118,12 +118,12 @@ class JobService:
         """
         while True:
             job = await self.get(job_id, principal)
-            if job.is_over or deadline.is_over:
+            if job.is_over or self._worker.is_ending or deadline.is_over:
                 return job
             await asyncio.sleep(min(LOOK_S, deadline.remaining_s))
 
     async def events(self, job_id: JobId, principal: Principal = LOCAL_OWNER) -> AsyncGenerator[Job, None]:
-        """The job now, at every change, and at its end.
+        """The job now, at every change, and at its end; no longer than this process takes requests.
 
         Raises:
             JobNotFound: there is no such job.
@@ -135,7 +135,7 @@ class JobService:
             if seen is None or replace(job, updated_at=seen.updated_at) != seen:
                 seen = job
                 yield job
-            if job.is_over:
+            if job.is_over or self._worker.is_ending:
                 return
             await asyncio.sleep(LOOK_S)
 

@@ -53,7 +53,8 @@ class Recorder:
         try:
             query = normalise_query(search.query, self._query_max_chars)
         except InvalidRequest:
-            query = search.query[: self._query_max_chars]
+            cut = search.query[: self._query_max_chars]
+            query = cut.encode("utf-8", "replace").decode()
         if query == search.query:
             return asked
         return replace(asked, asking=replace(asking, search=replace(search, query=query)))

@@ -12,7 +12,7 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, or_, select
 
-from ragstone.store.log_tables import document_accesses, error_logs, first_number, query_logs, system_metrics
+from ragstone.store.log_tables import document_accesses, error_logs, first_number, query_logs
 from ragstone.types import TenantId
 
 MOST_TIMED = 100_000
@@ -335,11 +335,6 @@ def rows(connection: Connection, table: Table, wanted: LogRange, chosen: RowFilt
     statement = select(table).where(*wanted.of(table), *_chosen(table, chosen))
     ordered = statement.order_by(table.c.at_ms.desc(), *table.primary_key.columns).limit(limit)
     return [dict(row._mapping) for row in connection.execute(ordered)]  # noqa: SLF001 (its public name)
-
-
-def newest_system_rows(connection: Connection, wanted: LogRange, limit: int) -> list[Row]:
-    """System metrics of every process, newest first."""
-    return rows(connection, system_metrics, wanted, RowFilter(), limit)
 
 
 _NAMED: Sequence[tuple[str, str]] = (

@@ -59,12 +59,26 @@ def _open_nvml() -> _Nvml | None:
 
 
 def _nvidia(nvml: _Nvml) -> Iterator[Gpu]:
-    for index in range(nvml.nvmlDeviceGetCount()):
-        handle = nvml.nvmlDeviceGetHandleByIndex(index)
-        memory, rates = nvml.nvmlDeviceGetMemoryInfo(handle), nvml.nvmlDeviceGetUtilizationRates(handle)
+    try:
+        count = nvml.nvmlDeviceGetCount()
+    except Exception:  # the driver went away; NVML's errors have no class of ours  # noqa: BLE001
+        return
+    for index in range(count):
+        try:
+            handle = nvml.nvmlDeviceGetHandleByIndex(index)
+            name, memory = nvml.nvmlDeviceGetName(handle), nvml.nvmlDeviceGetMemoryInfo(handle)
+        except Exception:  # noqa: BLE001, S112
+            continue
         used, total = int(getattr(memory, "used", 0)), int(getattr(memory, "total", 0))
-        busy = float(getattr(rates, "gpu", 0)) / 100
-        yield Gpu(f"{index}: {nvml.nvmlDeviceGetName(handle)}", "cuda", used, total, busy)
+        yield Gpu(f"{index}: {name}", "cuda", used, total, _busy_ratio(nvml, handle))
+
+
+def _busy_ratio(nvml: _Nvml, handle: object) -> float:
+    """0 where the driver does not tell: a part of a GPU has no figure of its own."""
+    try:
+        return float(getattr(nvml.nvmlDeviceGetUtilizationRates(handle), "gpu", 0)) / 100
+    except Exception:  # noqa: BLE001
+        return 0.0
 
 
 def _amd(drm: Path) -> Iterator[Gpu]:

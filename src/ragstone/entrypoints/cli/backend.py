@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
-from uuid import uuid4
 
 from ragstone.deadline import Deadline
 from ragstone.entrypoints import wire, wire_work
@@ -16,7 +15,6 @@ from ragstone.entrypoints.cli.query_backend import LocalQueries, QueryCalls
 from ragstone.entrypoints.cli.remote import RemoteBackend, find_server
 from ragstone.entrypoints.requests import read_chunking, read_filter, search_request
 from ragstone.service.pages import DocumentQuery
-from ragstone.telemetry.caller import Caller, set_caller
 from ragstone.telemetry.spans import OFF
 from ragstone.types import AnswerRequest, DocumentId, JobId, JobState, JsonValue, RawFile
 
@@ -377,6 +375,5 @@ async def open_backend(loaded: Loaded, tracing: Tracing = OFF) -> AsyncIterator[
         return
     from ragstone.runtime import open_engine
 
-    set_caller(Caller("cli", uuid4().hex))
     async with open_engine(loaded, tracing=tracing) as engine:
         yield LocalBackend(engine)

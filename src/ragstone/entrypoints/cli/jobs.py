@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Wire = dict[str, object]
 
 STATES = ("queued", "running", "ready", "failed", "cancelled")
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 FALLBACK_PLACES = 4
 """For `ragstone worker` where the server has none of its own."""
 
@@ -145,13 +146,23 @@ def worker(
 
 
 async def _work(loaded: Loaded, places: int, *, is_until_empty: bool) -> None:
-    from ragstone.entrypoints.http.exporter import exporting
+    from ragstone.entrypoints.http.exporter import exporting, watching_loop
+    from ragstone.entrypoints.http.serve import end_at_the_next_signal
 
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stopped.set)
-    async with own_engine(loaded) as engine, exporting(engine):
+    async with own_engine(loaded) as engine, exporting(engine), watching_loop(engine):
+
+        def stop() -> None:
+            """Take nothing new; the next signal ends the process at once."""
+            engine.drain.begin()
+            stopped.set()
+            for name in SIGNALS:
+                loop.remove_signal_handler(name)
+            end_at_the_next_signal()
+
+        for name in SIGNALS:
+            loop.add_signal_handler(name, stop)
         engine.worker.start(places)
         engine.sampler.start()
         print(f"Ragstone works on {places} jobs at once; Ctrl-C stops it.", file=sys.stderr, flush=True)

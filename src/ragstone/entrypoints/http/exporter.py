@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
+from anyio import to_thread
 
 from ragstone.entrypoints.http.listen import listen_on
 from ragstone.errors import NotFound, RagstoneError
 from ragstone.operate.health import WAIT_S
+from ragstone.telemetry.loop_lag import LoopLag
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -38,6 +40,8 @@ async def exposition(engine: Engine) -> Response:
     if not engine.settings.telemetry.metrics:
         raise NotFound("Metrics are switched off; set telemetry.metrics = true.")
     await engine.health.report(LOOK_EVERY_S, WAIT_S)
+    # Read in a thread: it walks the processes of the machine, and a home may hang.
+    await to_thread.run_sync(engine.resources)
     try:
         await engine.jobs.measure()
         await engine.gauges.refresh()
@@ -70,6 +74,17 @@ async def exporting(engine: Engine) -> AsyncIterator[None]:
         server.should_exit = True
         await serving
         listener.close()
+
+
+@asynccontextmanager
+async def watching_loop(engine: Engine) -> AsyncIterator[None]:
+    """Measure how late the event loop wakes, during the block."""
+    lag = LoopLag(engine.metrics.loop_lag.observe)
+    lag.start()
+    try:
+        yield
+    finally:
+        await lag.aclose()
 
 
 class _Exporter:

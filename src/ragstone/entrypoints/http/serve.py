@@ -16,7 +16,7 @@ from anyio import to_thread
 
 from ragstone.config import Loaded
 from ragstone.entrypoints.http.app import build_app
-from ragstone.entrypoints.http.exporter import exporting
+from ragstone.entrypoints.http.exporter import exporting, watching_loop
 from ragstone.entrypoints.http.listen import listen_on
 from ragstone.entrypoints.http.starting import answering_while_starting
 from ragstone.errors import Refused
@@ -24,7 +24,6 @@ from ragstone.home import remove_server_card, write_server_card
 from ragstone.models.openai_generator import load_sdk
 from ragstone.operate.drain import Drain
 from ragstone.runtime import Engine, open_engine
-from ragstone.telemetry.loop_lag import LoopLag
 from ragstone.telemetry.tracing import open_tracing
 
 CUT_OFF_S = 1
@@ -87,16 +86,13 @@ async def _serve(engine: Engine, listener: socket.socket, ready: Callable[[], No
     write_server_card(engine.home, url)
     if engine.settings.generator.base_url is not None:
         await to_thread.run_sync(load_sdk)
-    lag = LoopLag(engine.metrics.loop_lag.observe)
-    lag.start()
     try:
-        async with exporting(engine):
+        async with exporting(engine), watching_loop(engine):
             await server.serve(sockets=[listener])
     finally:
         # Uvicorn has put back the handlers of before.
         end_at_the_next_signal()
         remove_server_card(engine.home)
-        await lag.aclose()
 
 
 class _DrainingServer(uvicorn.Server):

@@ -301,9 +301,9 @@ def _translated(
     @functools.wraps(tool)
     async def translated(*args: object, **kwargs: object) -> Structured:
         # Over HTTP, the request that the call came in has an id already.
-        set_caller(
-            replace(present_caller(), door="mcp", request_id=present_caller().request_id or uuid4().hex)
-        )
+        caller = present_caller()
+        request_id = caller.request_id if caller.door == "http" else uuid4().hex
+        set_caller(replace(caller, door="mcp", request_id=request_id))
         try:
             with engine.tracing.door(f"mcp {tool.__name__}"):
                 return await tool(*args, **kwargs)
@@ -312,6 +312,7 @@ def _translated(
             raise ToolError(f"{error.message} [{error.code}]") from error
         except Exception as error:  # the door: nothing of the error's text leaves the process
             log.exception("error", tool=tool.__name__, failure=failure_of(error))
+            engine.errors.note(error, tool.__name__)
             raise ToolError("Ragstone failed on this call; its log has the details. [internal]") from None
 
     return translated

@@ -103,9 +103,9 @@ def test_add_watch_follows_a_folder_until_it_is_ended(site: Site, home: Path, tm
     texts.mkdir()
     (texts / "a.md").write_text("The otter swims.")
     process = WatchedProcess("add", texts, "--watch", "--json", home=home, environ=opened(site, tmp_path))
-    process.wait_for('"added": 1')
+    process.wait_for('"added":1')
     (texts / "b.md").write_text("The beaver builds.")
-    process.wait_for('"unchanged": 1, "added": 1')
+    process.wait_for('"unchanged":1,"added":1')
     process.end()
 
     again = run_command("add", texts, "--json", home=home)

@@ -80,7 +80,7 @@ def test_a_stopped_worker_hands_its_job_back(ledger: Ledger) -> None:
     text = ledger.distinct_text(3_000)
     job_id = upload(ledger, text)
     first = worker(ledger)
-    first.wait_for('"stage": "embed"')
+    first.wait_for('"stage":"embed"')
 
     assert first.end() == 0
 

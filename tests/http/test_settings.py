@@ -44,9 +44,11 @@ def test_every_setting_is_read_while_the_product_works(home: Path, tmp_path: Pat
         environ = {
             "RAGSTONE_SERVER__PORT": "0",
             "RAGSTONE_GENERATOR__BASE_URL": double.base_url,
-            "RAGSTONE_GENERATOR__MODEL": "garbage",  # so that the answer is quoted
+            "RAGSTONE_GENERATOR__MODEL": "garbage",
+            "RAGSTONE_GENERATOR__FALLBACKS": json.dumps([{"base_url": double.base_url, "model": "good"}]),
             "RAGSTONE_INGEST__ALLOWED_ROOTS": str(texts),
             "RAGSTONE_CACHE__SEMANTIC": "true",
+            "RAGSTONE_TELEMETRY__LOG_FILE": str(tmp_path / "server.log"),
         }
         reads = use(home, tmp_path / "first.json", environ, texts)
     in_trouble = {
@@ -56,7 +58,8 @@ def test_every_setting_is_read_while_the_product_works(home: Path, tmp_path: Pat
     }
     reads |= use(tmp_path / "other", tmp_path / "second.json", in_trouble, texts)
 
-    assert sorted(set(setting_names()) - set(reads)) == []
+    unread = sorted(set(setting_names()) - set(reads))
+    assert not unread, unread
 
 
 def use(home: Path, output: Path, environ: Mapping[str, str], texts: Path) -> dict[str, str]:
@@ -101,6 +104,14 @@ def ask_everything(client: httpx2.Client, texts: Path) -> None:
     client.post("/v1/cache/warm", json={"wait": True})
     for path in ("/health", "/metrics", "/v1/gpu", "/v1/cache"):
         client.get(path)
+    for report in ("statistics", "questions", "relevance", "patterns", "costs", "system"):
+        client.get(f"/v1/analytics/{report}")
+    # What is noted is stored a moment later, and what is old is looked for then.
+    for stored in (
+        'log_rows_total{outcome="stored",table="query_logs"}',
+        'answer_traces_total{outcome="kept"}',
+    ):
+        wait_until(lambda series=stored: series in client.get("/metrics").text or None, START_LIMIT_S)
 
 
 def upload(client: httpx2.Client, name: str) -> None:

@@ -15,7 +15,7 @@ from ragstone.config import Loaded, load
 from ragstone.entrypoints.http.serve import serve
 from ragstone.settings import Settings
 from ragstone.settings.section import Section
-from ragstone.telemetry.logs import configure_logs
+from ragstone.telemetry.logs import start_logs
 
 SHOWING = ("ragstone.config", "ragstone.settings", "ragstone.operate.doctor", "ragstone.operate.bundle")
 
@@ -48,7 +48,7 @@ def main(home: Path, output: Path) -> None:
     reads: Reads = {}
     loaded = load(home)
     loaded = Loaded(recorded(loaded.settings, reads), loaded.home, loaded.origins)
-    configure_logs(loaded.settings.telemetry)
+    start_logs(loaded.settings)
     asyncio.run(serve(loaded, lambda url: print(f"Ragstone answers at {url} ", file=sys.stderr, flush=True)))
     output.write_text(json.dumps(reads), "utf-8")
 

@@ -51,12 +51,14 @@ def test_every_setting_is_read_while_the_product_works(home: Path, tmp_path: Pat
             "RAGSTONE_TELEMETRY__LOG_FILE": str(tmp_path / "server.log"),
         }
         reads = use(home, tmp_path / "first.json", environ, texts)
+    quoting = {"RAGSTONE_SERVER__PORT": "0"}
+    reads |= use(tmp_path / "quoting", tmp_path / "second.json", quoting, texts)
     in_trouble = {
         "RAGSTONE_SERVER__PORT": "0",
         "RAGSTONE_CACHE__REDIS_URL": f"redis://127.0.0.1:{free_port()}",
         "RAGSTONE_MODELS__EMBEDDING_PATH": str(tmp_path / "nowhere"),
     }
-    reads |= use(tmp_path / "other", tmp_path / "second.json", in_trouble, texts)
+    reads |= use(tmp_path / "other", tmp_path / "third.json", in_trouble, texts)
 
     unread = sorted(set(setting_names()) - set(reads))
     assert not unread, unread
@@ -107,11 +109,13 @@ def ask_everything(client: httpx2.Client, texts: Path) -> None:
     for report in ("statistics", "questions", "relevance", "patterns", "costs", "system"):
         client.get(f"/v1/analytics/{report}")
     # What is noted is stored a moment later, and what is old is looked for then.
-    for stored in (
-        'log_rows_total{outcome="stored",table="query_logs"}',
-        'answer_traces_total{outcome="kept"}',
-    ):
-        wait_until(lambda series=stored: series in client.get("/metrics").text or None, START_LIMIT_S)
+    until_shown(client, 'log_rows_total{outcome="stored",table="query_logs"}')
+    until_shown(client, 'answer_traces_total{outcome="kept"}')
+
+
+def until_shown(client: httpx2.Client, series: str) -> None:
+    """Wait until the metrics have a series."""
+    wait_until(lambda: series in client.get("/metrics").text or None, START_LIMIT_S)
 
 
 def upload(client: httpx2.Client, name: str) -> None:

@@ -52,6 +52,7 @@ def server(
             **GUARDS,
             "RAGSTONE_GENERATOR__BASE_URL": f"http://127.0.0.1:{proxy.port}/v1",
             "RAGSTONE_GENERATOR__MODEL": "good",
+            "RAGSTONE_GENERATOR__PROBE_EVERY_S": "0",  # the looks of health would be counted, too
             "RAGSTONE_GENERATOR__FALLBACKS": json.dumps([fallback]),
             "RAGSTONE_CACHE__REDIS_URL": redis.url,
             "RAGSTONE_CACHE__REDIS_CONNECTIONS": "7",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 
 import anyio
 import pytest
@@ -69,7 +70,9 @@ def test_one_trace_goes_from_the_request_to_model_and_database(
     """It joins the client's trace; stages hang under the request, the model and SQL under their stage."""
     headers = {"traceparent": f"00-{TRACE_ID}-{SPAN_ID}-01"}
 
-    answered = traced.server.client.post("/v1/ask", json={"question": QUESTION}, headers=headers)
+    # Asked by no other test: its embedding is made, not found.
+    question = f"{QUESTION} {uuid4().hex}"
+    answered = traced.server.client.post("/v1/ask", json={"question": question}, headers=headers)
 
     assert answered.status_code == 200
     root = traced.collector.wait_for("POST /v1/ask", TRACE_ID)

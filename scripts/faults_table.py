@@ -44,4 +44,6 @@ def _asked(cell: Cell) -> str:
 def _added(cell: Cell) -> str:
     if not cell.add:
         return "either"
-    return f"{cell.add} `{cell.code}`" if cell.code else str(cell.add)
+    if not cell.code:
+        return str(cell.add)
+    return f"{cell.add} `{cell.code}`" + (", behind another write 429 `overloaded`" if cell.queues else "")

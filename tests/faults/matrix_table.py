@@ -30,7 +30,8 @@ class Cell:
     """One part in one kind of trouble.
 
     `ask` and `add` are the statuses of a question and of a new document meanwhile, `code` is the document's
-    error. A question's `degraded` is exactly the one given, or none or that one where it `may` be.
+    error; one that `queues` behind another write may be refused for that (429) first. A question's
+    `degraded` is exactly the one given, or none or that one where it `may` be.
     """
 
     dependency: Dependency
@@ -41,6 +42,7 @@ class Cell:
     may: bool = False
     add: int = 201
     code: str = ""
+    queues: bool = False
 
 
 CELLS = (
@@ -51,6 +53,7 @@ CELLS = (
         "writes fail after `store.busy_timeout_s`, questions are answered",
         add=503,
         code="store_failed",
+        queues=True,
     ),
     Cell(
         "database",

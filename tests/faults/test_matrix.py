@@ -42,7 +42,8 @@ def test_what_is_stated_is_what_happens(stage: Stage, cell: Cell) -> None:
     assert asked.status_code == cell.ask, asked.text
     assert said(asked) in ({(), cell.degraded} if cell.may else {cell.degraded})
     if cell.add:
-        assert (added.status_code, code_of(added)) == (cell.add, cell.code), added.text
+        refused = {(cell.add, cell.code)} | ({(429, "overloaded")} if cell.queues else set())
+        assert (added.status_code, code_of(added)) in refused, added.text
     wait_until(lambda: is_well(stage), BACK_S)
 
 

@@ -153,6 +153,8 @@ class OpenAIGenerator:
             raise self._slow(limit.budget_s) from error
         except APIError as error:
             raise self._translated(error, limit.budget_s) from error
+        except AttributeError as error:  # see `net.transport`: the connection was reset as it opened
+            raise self._broken_off(error) from error
         except ValueError as error:  # JSON and UTF-8 errors of the body, and `_next_piece`
             happened = "sent something else than a chat completion"
             raise self._failed(happened, CHECK_PATH, told=str(error), retryable=False) from error
@@ -165,8 +167,7 @@ class OpenAIGenerator:
             case openai.APITimeoutError():
                 return self._slow(limit_s)
             case openai.APIConnectionError():
-                cause = repr(error.__cause__ or error)[:QUOTED_CHARACTERS]
-                return self._failed("could not be reached or broke off", START_SERVER, told=cause)
+                return self._broken_off(error.__cause__ or error)
             case openai.AuthenticationError() | openai.PermissionDeniedError():
                 return self._failed("refused the key", "set generator.api_key", told=told, retryable=False)
             case openai.NotFoundError():
@@ -180,6 +181,10 @@ class OpenAIGenerator:
         if is_begun:
             return self._failed("stopped in the middle of its answer", CHECK_LOG)
         return self._failed("sent something else than a chat completion", CHECK_PATH, retryable=False)
+
+    def _broken_off(self, cause: BaseException) -> GeneratorFailed:
+        told = repr(cause)[:QUOTED_CHARACTERS]
+        return self._failed("could not be reached or broke off", START_SERVER, told=told)
 
     def _slow(self, limit_s: float) -> GeneratorFailed:
         fix = "give the request more time, raise generator.timeout_s, or choose a smaller model"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,12 +10,12 @@ from http import HTTPStatus
 from urllib.parse import urljoin
 
 import httpx2
-from anyio import to_thread
 
 from ragstone.deadline import Deadline
 from ragstone.errors import FetchFailed, FetchRefused, FileTooLarge, InvalidFileType, InvalidRequest
 from ragstone.net.guard import AddressGuard, Checked
 from ragstone.net.target import Address
+from ragstone.net.transport import NOT_OPENED, tls_context
 from ragstone.resilience.retry import Retry, RetryRules
 from ragstone.settings import Settings
 
@@ -185,11 +184,11 @@ class Fetcher:
     async def _send(self, checked: Checked, request: FetchRequest) -> httpx2.Response:
         """The response's head, from the first of the checked addresses that takes a connection."""
         transport = await self._opened()
-        failure: httpx2.HTTPError | None = None
+        failure: Exception | None = None
         for address in checked.addresses[:_TRIED_ADDRESSES]:
             try:
                 return await transport.handle_async_request(self._pinned(checked, address, request))
-            except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            except NOT_OPENED as error:
                 failure = error
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
                 raise _failed(checked.target.url, error) from error
@@ -239,21 +238,17 @@ class Fetcher:
         )
 
     async def _opened(self) -> httpx2.AsyncHTTPTransport:
-        """The transport, made at the first fetch: reading the certificates takes 20 ms and more.
+        """The transport, made at the first fetch.
 
         It keeps no connection: two names at one address would share it, and with it the first one's proof
         of identity.
         """
         async with self._opening:
             if self._transport is None:
-                context = await to_thread.run_sync(_tls_context)
+                context = await tls_context()
                 limits = httpx2.Limits(max_connections=100, max_keepalive_connections=0)
                 self._transport = httpx2.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
             return self._transport
-
-
-def _tls_context() -> ssl.SSLContext:
-    return httpx2.create_ssl_context(trust_env=False)
 
 
 async def _read_body(url: str, response: httpx2.Response, limit: int) -> bytes:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import httpx2
 
+from ragstone.net.transport import BROKEN, tls_context
+
 TIMEOUT_S = 3.0
 LARGEST_BYTES = 8 * 2**20
 
@@ -23,9 +25,10 @@ class Probed:
 async def probe(url: str, bearer: str = "", timeout_s: float = TIMEOUT_S) -> Probed:
     """GET `url`, directly, without redirects; a body beyond `LARGEST_BYTES` is cut."""
     headers = {"authorization": f"Bearer {bearer}"} if bearer else {}
+    context = await tls_context()
     try:
         async with (
-            httpx2.AsyncClient(timeout=timeout_s, trust_env=False) as client,
+            httpx2.AsyncClient(timeout=timeout_s, verify=context, trust_env=False) as client,
             client.stream("GET", url, headers=headers) as response,
         ):
             body = b""
@@ -33,7 +36,7 @@ async def probe(url: str, bearer: str = "", timeout_s: float = TIMEOUT_S) -> Pro
                 body += piece
                 if len(body) >= LARGEST_BYTES:
                     break
-    except httpx2.HTTPError as error:
+    except BROKEN as error:
         return Probed(None, f"does not answer ({type(error).__name__})")
     except (httpx2.InvalidURL, UnicodeError, ValueError) as error:
         return Probed(None, f"is no usable address ({type(error).__name__})")

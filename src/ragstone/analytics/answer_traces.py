@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import structlog
 from anyio import to_thread
+from msgspec import structs
 
 from ragstone.analytics.asked import present_ms
 from ragstone.analytics.trace_record import TraceRecord, decode, encode, record_of
 from ragstone.analytics.words import digest_of
-from ragstone.cancellation import run_to_end
+from ragstone.analytics.write_behind import Buffer, WriteBehind
 from ragstone.errors import RagstoneError
 from ragstone.store.answer_traces import TraceRow, find_trace, prune_traces, put_traces
 from ragstone.store.queries import DAY_MS, WHOLE_TENANT, audience_of, erasures
@@ -25,9 +23,6 @@ if TYPE_CHECKING:
     from ragstone.telemetry.metrics import Metrics
     from ragstone.types import Principal, TenantId
 
-log = structlog.get_logger(__name__)
-
-FLUSH_S = 2.0
 FLUSH_AT = 200
 BUFFERED = 2_000
 """Traces that may wait; what comes then is not kept."""
@@ -47,23 +42,25 @@ class AnswerTraces:
         settings: TelemetrySettings,
         metrics: Metrics,
         clock_ms: Callable[[], int] = present_ms,
+        *,
+        are_texts_kept: bool = True,
     ) -> None:
+        """Without `are_texts_kept` a trace has no question and no request."""
         self._database = database
         self._settings = settings
+        self._are_texts_kept = are_texts_kept
         self._metrics = metrics
         self._clock_ms = clock_ms
         self._waiting: dict[str, Asked] = {}
         self._repeats = 0
-        self._changed = asyncio.Event()
-        self._full = asyncio.Event()
-        self._turn = asyncio.Lock()
-        self._loop: asyncio.Task[None] | None = None
         self._pruned_ms = 0
+        buffer = Buffer("answer traces", lambda: len(self._waiting), self._store_some, self._prune, FLUSH_AT)
+        self._writer = WriteBehind(buffer)
 
     def start(self) -> None:
         """Store what is recorded every few seconds, until closed."""
         if self._settings.answer_traces:
-            self._loop = asyncio.create_task(self._go())
+            self._writer.start()
 
     def __call__(self, asked: Asked) -> None:
         """Keep the trace of an answer; of other requests there is none."""
@@ -75,9 +72,7 @@ class AnswerTraces:
             return
         self._repeats += is_repeat
         self._waiting[asked.answer_id] = asked
-        self._changed.set()
-        if len(self._waiting) >= FLUSH_AT:
-            self._full.set()
+        self._writer.wake()
 
     def forget(self, tenant_id: TenantId, digest: bytes | None) -> None:
         """Drop waiting traces of one question of a tenant, or of all."""
@@ -108,47 +103,25 @@ class AnswerTraces:
         Raises:
             StoreFailed: the database does not take it; it waits on.
         """
-        async with self._turn:
-            while taken := list(self._waiting.values())[:FLUSH_AT]:
-                try:
-                    rows = await to_thread.run_sync(_rows, taken)
-                    await run_to_end(self._store(rows))
-                except RagstoneError:
-                    raise
-                except Exception:
-                    # What nobody foresaw must not keep all later ones waiting.
-                    self._drop(taken)
-                    raise
-                for row in rows:
-                    self._waiting.pop(row.answer_id, None)
-                self._repeats = sum(self._is_repeat(asked) for asked in self._waiting.values())
+        await self._writer.flush()
 
     async def aclose(self) -> None:
         """Store what waits, and end."""
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
-        try:
-            await self.flush()
-        except Exception as error:  # closing goes on; no traceback, it could show a question  # noqa: BLE001
-            log.warning("answer_traces_lost", failure=type(error).__name__, count=len(self._waiting))
+        await self._writer.aclose()
 
-    async def _go(self) -> None:
-        while True:
-            await self._changed.wait()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FLUSH_S):
-                    await self._full.wait()
-            self._changed.clear()
-            self._full.clear()
-            try:
-                await self.flush()
-                await self._prune()
-            except RagstoneError as error:  # they wait on; no traceback, it could show a question
-                log.warning("answer_traces_not_stored", code=error.code, count=len(self._waiting))
-                self._changed.set()
-            except Exception as error:  # noqa: BLE001
-                log.error("answer_traces_lost", failure=type(error).__name__)  # noqa: TRY400 - as above
+    async def _store_some(self) -> None:
+        taken = list(self._waiting.values())[:FLUSH_AT]
+        try:
+            rows = await to_thread.run_sync(self._rows, taken)
+            await self._store(rows)
+        except RagstoneError:
+            raise
+        except Exception:
+            self._drop(taken)
+            raise
+        for row in rows:
+            self._waiting.pop(row.answer_id, None)
+        self._repeats = sum(self._is_repeat(asked) for asked in self._waiting.values())
 
     def _drop(self, lost: Iterable[Asked]) -> None:
         for asked in lost:
@@ -187,7 +160,7 @@ class AnswerTraces:
         if asked is None:
             of_request = [one for one in self._waiting.values() if one.caller.request_id == name]
             asked = of_request[-1] if of_request else None
-        return None if asked is None else _row(asked)
+        return None if asked is None else self._row(asked)
 
     async def _stored(self, name: str, principal: Principal) -> TraceRow | None:
         async with self._database.read() as connection:
@@ -197,21 +170,22 @@ class AnswerTraces:
     def _is_repeat(asked: Asked) -> bool:
         return asked.trail is not None and asked.trail.is_rendered
 
+    def _rows(self, taken: Sequence[Asked]) -> list[TraceRow]:
+        return [self._row(asked) for asked in taken]
 
-def _rows(taken: Sequence[Asked]) -> list[TraceRow]:
-    return [_row(asked) for asked in taken]
-
-
-def _row(asked: Asked) -> TraceRow:
-    search = asked.asking.search
-    if asked.trail is None:
-        raise ValueError("only what left a trail is recorded")
-    return TraceRow(
-        answer_id=str(asked.answer_id),
-        tenant_id=search.principal.tenant_id,
-        audience=audience_of(search.principal),
-        request_id=asked.caller.request_id,
-        digest=digest_of(search.query),
-        at_ms=asked.at_ms,
-        body=encode(record_of(asked, asked.trail)),
-    )
+    def _row(self, asked: Asked) -> TraceRow:
+        search = asked.asking.search
+        if asked.trail is None:
+            raise ValueError("only what left a trail is recorded")
+        record = record_of(asked, asked.trail)
+        if not self._are_texts_kept:
+            record = structs.replace(record, question="", request=None)
+        return TraceRow(
+            answer_id=str(asked.answer_id),
+            tenant_id=search.principal.tenant_id,
+            audience=audience_of(search.principal),
+            request_id=asked.caller.request_id,
+            digest=digest_of(search.query),
+            at_ms=asked.at_ms,
+            body=encode(record),
+        )

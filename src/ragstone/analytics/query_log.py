@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-import structlog
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from ragstone.analytics.asked import Asked, present_ms
 from ragstone.analytics.log_rows import RETRIEVE, LogRows, Noted, RowNumbers, generation_ms
-from ragstone.cancellation import run_to_end
+from ragstone.analytics.write_behind import Buffer, WriteBehind
 from ragstone.errors import RagstoneError
 from ragstone.store.log_tables import TABLES
 from ragstone.store.query_log import (
@@ -31,23 +28,24 @@ from ragstone.store.query_log import (
     remove_older,
     store_batch,
 )
+from ragstone.store.query_log_reads import DAY_MS
 
 if TYPE_CHECKING:
+    from prometheus_client import Counter
+
     from ragstone.settings import AnalyticsSettings
     from ragstone.store.log_file import LogFile
     from ragstone.telemetry.metrics import Metrics
     from ragstone.types import TenantId
 
-log = structlog.get_logger(__name__)
-
-FLUSH_S = 2.0
 FLUSH_AT = 20
 """Waiting requests that are stored at once; see docs/analytics.md for what that takes."""
 BUFFERED = 10_000
 """Requests and errors that may wait each; what comes then is dropped and counted."""
 OLDEST_MS = 600_000
 """What could not be stored for so long is dropped: the erasures that might name it are, too."""
-DAY_MS = 86_400_000
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -62,14 +60,44 @@ class Tally:
     generation_ms: float = 0.0
 
 
-@dataclass(slots=True)
-class _Waiting:
-    requests: deque[Noted] = field(default_factory=deque)
-    errors: deque[ErrorRow] = field(default_factory=deque)
-    system: deque[SystemRow] = field(default_factory=deque)
+class _Rows(Generic[T]):
+    """What waits for one table, oldest first."""
+
+    def __init__(self, table: str, at_ms: Callable[[T], int], rows: Counter) -> None:
+        self._table = table
+        self._at_ms = at_ms
+        self._rows = rows
+        self._waiting: deque[T] = deque()
 
     def __len__(self) -> int:
-        return len(self.requests) + len(self.errors) + len(self.system)
+        return len(self._waiting)
+
+    def add(self, row: T) -> None:
+        """One more; beyond `BUFFERED` it is dropped."""
+        if len(self._waiting) < BUFFERED:
+            self._waiting.append(row)
+        else:
+            self.count(1, "dropped")
+
+    def take(self) -> list[T]:
+        """The next to be stored."""
+        return [self._waiting.popleft() for _ in range(min(FLUSH_AT, len(self._waiting)))]
+
+    def give_back(self, taken: Sequence[T], oldest_ms: int) -> None:
+        """They could not be stored; those that came before `oldest_ms` are dropped."""
+        young = [row for row in taken if self._at_ms(row) > oldest_ms]
+        self._waiting.extendleft(reversed(young))
+        self.count(len(taken) - len(young), "dropped")
+
+    def drop_all(self) -> None:
+        """None of them will be stored."""
+        self.count(len(self._waiting), "dropped")
+        self._waiting.clear()
+
+    def count(self, count: int, outcome: Literal["stored", "dropped"]) -> None:
+        """So many came to this end."""
+        if count:
+            self._rows.labels(self._table, outcome).inc(count)
 
 
 class QueryLog:
@@ -89,14 +117,15 @@ class QueryLog:
         self._clock_ms = clock_ms
         self._numbers = RowNumbers()
         self._rows = LogRows(settings, RowNumbers(), model)  # of its own: it works in a thread
-        self._waiting = _Waiting()
-        self._changed, self._full = asyncio.Event(), asyncio.Event()
-        self._turn = asyncio.Lock()
-        self._loop: asyncio.Task[None] | None = None
+        self._requests = _Rows[Noted]("query_logs", lambda noted: noted.asked.at_ms, metrics.log_rows)
+        self._errors = _Rows[ErrorRow]("error_logs", lambda row: row.at_ms, metrics.log_rows)
+        self._system = _Rows[SystemRow]("system_metrics", lambda row: row.at_ms, metrics.log_rows)
         self._tidied_day = -1
-        self._is_failing = False
         self._tally = Tally()
-        metrics.log_waiting.set_function(lambda: len(self._waiting))
+        self._writer = WriteBehind(
+            Buffer("log rows", lambda: self.waiting_count, self._store_some, self.tidy, FLUSH_AT)
+        )
+        metrics.log_waiting.set_function(lambda: self.waiting_count)
 
     @property
     def file(self) -> LogFile:
@@ -106,33 +135,31 @@ class QueryLog:
     @property
     def waiting_count(self) -> int:
         """Rows that are not stored yet."""
-        return len(self._waiting)
+        return len(self._requests) + len(self._errors) + len(self._system)
 
     def start(self) -> None:
         """Store what is recorded every few seconds, until closed."""
         if self._settings.enabled:
-            self._loop = asyncio.create_task(self._go(), name="query-log")
+            self._writer.start()
 
     def record(self, asked: Asked) -> None:
         """Note a request; an `AskedSink`."""
-        if not self._settings.enabled:
-            return
-        self._count(asked)
-        if self._has_room(self._waiting.requests, "query_logs"):
-            self._waiting.requests.append(Noted.of(asked))
-            self._wake()
+        if self._settings.enabled:
+            self._count(asked)
+            self._requests.add(Noted.of(asked))
+            self._writer.wake()
 
     def record_error(self, row: ErrorRow) -> None:
         """Note an error."""
-        if self._settings.enabled and self._has_room(self._waiting.errors, "error_logs"):
-            self._waiting.errors.append(row)
-            self._wake()
+        if self._settings.enabled:
+            self._errors.add(row)
+            self._writer.wake()
 
     def record_system(self, row: SystemRow) -> None:
         """Note how this process is doing."""
-        if self._settings.enabled and self._has_room(self._waiting.system, "system_metrics"):
-            self._waiting.system.append(row)
-            self._wake()
+        if self._settings.enabled:
+            self._system.add(row)
+            self._writer.wake()
 
     def number(self, at_ms: int) -> RowId:
         """The number of a new row."""
@@ -149,9 +176,7 @@ class QueryLog:
         Raises:
             StoreFailed: the file does not take it; it waits on.
         """
-        async with self._turn:
-            while len(self._waiting):
-                await run_to_end(self._store_some())
+        await self._writer.flush()
 
     async def erase(self, tenant_id: TenantId, subject: Subject) -> int:
         """Remove a subject's rows, here and what other processes have not stored yet; how many requests.
@@ -159,7 +184,7 @@ class QueryLog:
         Raises:
             StoreFailed: the file does not take it.
         """
-        async with self._turn:
+        async with self._writer.turn:
             until_ms = self._clock_ms()
             await self._file.write(lambda found: note_erasure(found, tenant_id, subject, until_ms))
         await self._flush_quietly()
@@ -178,79 +203,48 @@ class QueryLog:
 
     async def aclose(self) -> None:
         """Store what waits, and end."""
-        if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
-        try:
-            await self.flush()
-        except Exception as error:  # closing goes on; no traceback, it could show a question  # noqa: BLE001
-            count = len(self._waiting)
-            self._drop(len(self._waiting.requests), "query_logs")
-            self._drop(len(self._waiting.errors), "error_logs")
-            self._drop(len(self._waiting.system), "system_metrics")
-            log.warning("log_rows_lost", failure=type(error).__name__, count=count)
+        await self._writer.aclose()
+        for rows in (self._requests, self._errors, self._system):
+            rows.drop_all()
         await self._file.aclose()
 
     async def _flush_quietly(self) -> None:
         with contextlib.suppress(RagstoneError):
             await self.flush()
 
-    async def _go(self) -> None:
-        while True:
-            await self._changed.wait()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FLUSH_S):
-                    await self._full.wait()
-            self._changed.clear()
-            self._full.clear()
-            try:
-                await self.flush()
-                await self.tidy()
-                self._is_failing = False
-            except RagstoneError as error:  # they wait on; no traceback, it could show a question
-                self._tell(error)
-                self._changed.set()
-            except Exception as error:  # noqa: BLE001
-                log.error("log_rows_lost", failure=type(error).__name__)  # noqa: TRY400 - as above
-
-    def _tell(self, error: RagstoneError) -> None:
-        if not self._is_failing:
-            log.warning("log_rows_not_stored", code=error.code, count=len(self._waiting))
-        self._is_failing = True
-
     async def _store_some(self) -> None:
-        """One batch; what cannot be stored goes back to where it was."""
-        waiting = self._waiting
-        requests = [waiting.requests.popleft() for _ in range(min(FLUSH_AT, len(waiting.requests)))]
-        errors = [waiting.errors.popleft() for _ in range(min(FLUSH_AT, len(waiting.errors)))]
-        system = [waiting.system.popleft() for _ in range(min(FLUSH_AT, len(waiting.system)))]
+        """One batch."""
+        requests, errors, system = self._requests.take(), self._errors.take(), self._system.take()
         began = time.perf_counter()
         try:
             await self._file.write(lambda found: store_batch(found, self._batch(requests, errors, system)))
         except RagstoneError:
-            waiting.requests.extendleft(reversed(self._young(requests)))
-            waiting.errors.extendleft(reversed(errors))
-            waiting.system.extendleft(reversed(system))
+            oldest_ms = self._clock_ms() - OLDEST_MS
+            self._requests.give_back(requests, oldest_ms)
+            self._errors.give_back(errors, oldest_ms)
+            self._system.give_back(system, oldest_ms)
             raise
         except Exception:
-            # What nobody foresaw must not keep all later rows waiting.
-            for lost, table in ((requests, "query_logs"), (errors, "error_logs"), (system, "system_metrics")):
-                self._drop(len(lost), table)
+            self._count_all(requests, errors, system, "dropped")
             raise
         self._metrics.log_write_seconds.observe(time.perf_counter() - began)
-        for table, rows in (("query_logs", requests), ("error_logs", errors), ("system_metrics", system)):
-            self._metrics.log_rows.labels(table, "stored").inc(len(rows))
+        self._count_all(requests, errors, system, "stored")
+
+    def _count_all(
+        self,
+        requests: Sequence[Noted],
+        errors: Sequence[ErrorRow],
+        system: Sequence[SystemRow],
+        outcome: Literal["stored", "dropped"],
+    ) -> None:
+        self._requests.count(len(requests), outcome)
+        self._errors.count(len(errors), outcome)
+        self._system.count(len(system), outcome)
 
     def _batch(self, requests: list[Noted], errors: list[ErrorRow], system: list[SystemRow]) -> LogBatch:
         rows = [self._rows.of(noted) for noted in requests]
         accesses = [access for _, found in rows for access in found]
         return LogBatch([row for row, _ in rows], accesses, errors, system)
-
-    def _young(self, requests: list[Noted]) -> list[Noted]:
-        oldest = self._clock_ms() - OLDEST_MS
-        young = [noted for noted in requests if noted.asked.at_ms > oldest]
-        self._drop(len(requests) - len(young), "query_logs")
-        return young
 
     async def tidy(self) -> None:
         """Once a day, in each process: remove what is too old, slice by slice.
@@ -278,20 +272,3 @@ class QueryLog:
             tally.retrieval_ms += timings.get(RETRIEVE, 0.0) if is_answer else total
             tally.generated += is_answer
             tally.generation_ms += generation_ms(timings)
-
-    def _has_room(
-        self, waiting: deque[object] | deque[Noted] | deque[ErrorRow] | deque[SystemRow], table: str
-    ) -> bool:
-        has_room = len(waiting) < BUFFERED
-        if not has_room:
-            self._drop(1, table)
-        return has_room
-
-    def _drop(self, count: int, table: str) -> None:
-        if count:
-            self._metrics.log_rows.labels(table, "dropped").inc(count)
-
-    def _wake(self) -> None:
-        self._changed.set()
-        if len(self._waiting) >= FLUSH_AT:
-            self._full.set()

@@ -29,7 +29,7 @@ def answer_trace(trace: AnswerTrace) -> Wire:
     return {
         "answer_id": record.answer_id,
         "at": datetime.fromtimestamp(record.at_ms / 1000, UTC).isoformat(timespec="milliseconds"),
-        "question": record.question,
+        "question": record.question or None,
         "request": None if record.request is None else json.loads(record.request),
         "door": record.door,
         "request_id": record.request_id or None,

@@ -106,7 +106,8 @@ def _open_places(base: Base) -> tuple[Limiter, Limiter]:
 def _open_traces(
     stack: AsyncExitStack, database: Database, settings: Settings, metrics: Metrics
 ) -> AnswerTraces:
-    traces = AnswerTraces(database, settings.telemetry, metrics)
+    are_texts_kept = settings.analytics.store_text
+    traces = AnswerTraces(database, settings.telemetry, metrics, are_texts_kept=are_texts_kept)
     stack.push_async_callback(traces.aclose)
     traces.start()
     return traces

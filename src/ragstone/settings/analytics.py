@@ -21,7 +21,8 @@ class AnalyticsSettings(Section):
 
     enabled: bool = Field(True, description="Keep a row of every search, answer and error in home/log.db.")
     store_text: bool = Field(
-        True, description="Keep the questions in these rows; without it only their hashes are."
+        True,
+        description="Keep questions, here and in traces of answers; without it only their hashes.",
     )
     retention_days: int = Field(90, ge=1, le=3660, description="Days after which rows are removed.")
     accesses_per_query: int = Field(

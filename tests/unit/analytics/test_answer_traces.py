@@ -62,6 +62,22 @@ async def test_another_tenant_and_another_audience_find_nothing(tmp_path: Path, 
             assert await traces.find(name, Principal(BIRDS, frozenset({"cooks"}))) is None
 
 
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_without_texts_there_is_no_question(tmp_path: Path, is_stored: bool) -> None:
+    """Neither it nor the request that holds it; all else is there."""
+    async with open_store(tmp_path / "a.db") as database:
+        traces = AnswerTraces(database, TelemetrySettings(), Metrics("0"), are_texts_kept=False)
+        traces(asked("a", Principal(BIRDS)))
+        if is_stored:
+            await traces.flush()
+
+        found = await traces.find("a", Principal(BIRDS))
+
+    assert found is not None
+    assert (found.question, found.request, found.door) == ("", None, "http")
+    assert QUESTION.encode() not in (tmp_path / "a.db").read_bytes()
+
+
 async def test_what_waits_is_bounded_and_repeats_more_so(tmp_path: Path) -> None:
     """Beyond, a trace is dropped and counted; those that wait are stored all the same."""
     async with open_store(tmp_path / "a.db") as database:

@@ -12,13 +12,13 @@ from ragstone.analytics import query_log
 from ragstone.analytics.asked import Asked, present_ms
 from ragstone.analytics.asking import Asking
 from ragstone.analytics.error_log import ErrorLog, description_of, places_of, severity_of
-from ragstone.analytics.query_log import DAY_MS, QueryLog
+from ragstone.analytics.query_log import QueryLog
 from ragstone.errors import GeneratorFailed, InvalidRequest, StoreFailed
 from ragstone.settings import AnalyticsSettings, TokenPrice
 from ragstone.store.log_file import LogFile
 from ragstone.store.log_tables import TABLES
 from ragstone.store.query_log import Subject
-from ragstone.store.query_log_reads import LogRange, Row, RowFilter, rows
+from ragstone.store.query_log_reads import DAY_MS, LogRange, Row, RowFilter, rows
 from ragstone.telemetry.caller import Caller
 from ragstone.telemetry.metrics import Metrics
 from ragstone.types import DEFAULT_TENANT, AnswerMode, CacheUse, SearchRequest, Usage

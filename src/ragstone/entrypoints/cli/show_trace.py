@@ -42,7 +42,7 @@ def _head(trace: Wire) -> list[str]:
     )
     asked_by = f"asked by {trace['door']}  request {trace['request_id'] or '-'}"
     lines = [
-        f"[bold]{escape(str(trace['question']))}[/]",
+        f"[bold]{escape(str(trace['question'] or 'The question was not kept (analytics.store_text).'))}[/]",
         f"{trace['at']}  {trace['answer_id']}  {outcome}  cache: {trace['cache']}",
         f"{asked_by}  trace {trace['trace_id'] or '-'}  corpus version {trace['corpus_version']}",
     ]

@@ -15,6 +15,7 @@ import uvicorn
 from anyio import to_thread
 
 from ragstone.config import Loaded
+from ragstone.entrypoints.garbage import spare_what_is_here
 from ragstone.entrypoints.http.app import build_app
 from ragstone.entrypoints.http.exporter import exporting, watching_loop
 from ragstone.entrypoints.http.listen import listen_on
@@ -109,6 +110,7 @@ class _DrainingServer(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         if self.started:
+            spare_what_is_here()
             self._ready()
 
     async def main_loop(self) -> None:

@@ -90,6 +90,14 @@ async def blocked(encoder: GatedEncoder, embedder: LocalEmbedder) -> asyncio.Tas
     return first
 
 
+async def stuck(encoder: GatedEncoder, embedder: LocalEmbedder) -> asyncio.Task[Matrix]:
+    """A hundred passages, their first slice held at the gate."""
+    encoder.gate.clear()
+    ingest = asyncio.create_task(embedder.embed_passages([str(n) for n in range(100)]))
+    await encoder.has_begun()
+    return ingest
+
+
 async def test_an_idle_embedder_runs_at_once(
     encoder: GatedEncoder, make: Callable[..., LocalEmbedder]
 ) -> None:
@@ -213,9 +221,7 @@ async def test_a_query_overtakes_a_long_ingest(
 ) -> None:
     """Queries have a thread of their own: one is answered while a slice of passages is stuck."""
     embedder = make()
-    encoder.gate.clear()
-    ingest = asyncio.create_task(embedder.embed_passages([str(n) for n in range(100)]))
-    await encoder.has_begun()
+    ingest = await stuck(encoder, embedder)
 
     answer = await ask(embedder, "bulk-free 9")
 
@@ -242,9 +248,7 @@ async def test_cancelling_an_ingest_ends_it_after_its_slice(
 ) -> None:
     """The remaining slices are never begun."""
     embedder = make()
-    encoder.gate.clear()
-    ingest = asyncio.create_task(embedder.embed_passages([str(n) for n in range(100)]))
-    await encoder.has_begun()
+    ingest = await stuck(encoder, embedder)
 
     ingest.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -25,12 +25,9 @@ from urllib.parse import urlsplit
 import httpx2
 from rich.table import Table
 
-from query import fill_rows
-from ragstone.config import Loaded
+from query import fill_home
 from ragstone.evaluate.machine import cpu_seconds
 from ragstone.evaluate.made_up import MadeUp
-from ragstone.runtime import open_engine
-from ragstone.settings import Settings
 from record import arguments, console, keep, quiet, serving
 
 ROUTES = ("/health/live", "/health/ready", "/health", "/health/detailed", "/metrics")
@@ -133,17 +130,12 @@ def percentiles(spent: list[float]) -> dict[str, float]:
     return {"p50_ms": at(0.5), "p95_ms": at(0.95), "p99_ms": at(0.99), "max_ms": round(ordered[-1], 3)}
 
 
-async def fill(home: Path, count: int) -> None:
-    async with open_engine(Loaded(Settings(), home, {})) as engine:
-        await fill_rows(engine, count)
-
-
 def main() -> None:
     options = arguments(__doc__).parse_args()
     quiet()
     chunks, repeats = (500, 20) if options.quick else (5_000, 1_000)
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(fill(Path(folder), chunks))
+        asyncio.run(fill_home(Path(folder), chunks))
         with serving(Path(folder)) as (address, pid, _):
             # Everything has been used once: its series are there.
             httpx2.post(f"{address}/v1/ask", json={"question": MadeUp().questions(1)[0]}, timeout=60)

@@ -32,11 +32,8 @@ import httpx2
 import numpy as np
 from rich.table import Table
 
-from query import fill_rows
-from ragstone.config import Loaded
+from query import fill_home
 from ragstone.evaluate.made_up import MadeUp
-from ragstone.runtime import open_engine
-from ragstone.settings import Settings
 from record import arguments, console, keep, quiet, serving
 
 CLIENTS = 8
@@ -199,12 +196,6 @@ async def weather(address: str, seconds: float) -> dict[str, object]:
     return figures
 
 
-async def fill(home: Path, chunks: int) -> None:
-    """A home with made-up documents."""
-    async with open_engine(Loaded(Settings(), home, {})) as engine:
-        await fill_rows(engine, chunks)
-
-
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--chunks", type=int, default=CHUNKS)
@@ -216,7 +207,7 @@ def main() -> None:
     found: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        asyncio.run(fill(home, 500 if options.quick else options.chunks))
+        asyncio.run(fill_home(home, 500 if options.quick else options.chunks))
         for places in options.places:
             os.environ["RAGSTONE_LIMITS__MAX_CONCURRENT_SEARCHES"] = str(places)
             with serving(home) as (address, _, _):

@@ -45,6 +45,12 @@ async def fill_rows(engine: Engine, count: int) -> None:
         await store_volumes(engine, collection, batch, random_rows(len(batch), engine.embedder.dim))
 
 
+async def fill_home(home: Path, count: int) -> None:
+    """A home with so many chunks, closed again: for a server to open."""
+    async with open_engine(Loaded(Settings(), home, {})) as engine:
+        await fill_rows(engine, count)
+
+
 async def in_turns(engine: Engine, questions: Sequence[str]) -> tuple[Latency, Latency]:
     """Embedding alone and the whole search, one after the other, on different questions."""
     times: tuple[list[float], list[float]] = ([], [])
@@ -129,8 +135,7 @@ async def over_http(query_count: int) -> dict[str, object]:
     """Searches a second of a server in its own process, asked by several clients of this one."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        async with open_engine(Loaded(Settings(), home, {})) as engine:
-            await fill_rows(engine, HTTP_CHUNKS)
+        await fill_home(home, HTTP_CHUNKS)
         with serving(home) as (address, _, _):
             async with httpx2.AsyncClient(base_url=address, timeout=30) as client:
 

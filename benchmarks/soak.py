@@ -24,7 +24,7 @@ from statistics import median
 import httpx2
 import psutil
 
-from overload import fill
+from query import fill_home
 from ragstone.evaluate.machine import process_tree, resident_bytes
 from ragstone.evaluate.made_up import MadeUp
 from record import arguments, console, keep, quiet, serving
@@ -105,7 +105,7 @@ def main() -> None:
     seconds = 10.0 if options.quick else 60 * options.minutes
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        asyncio.run(fill(home, options.chunks))
+        asyncio.run(fill_home(home, options.chunks))
         with serving(home) as (address, pid, _):
             life = asyncio.run(soak(address, pid, seconds))
     figures: dict[str, object] = {

@@ -19,12 +19,9 @@ from statistics import median
 import httpx2
 from rich.table import Table
 
-from query import fill_rows
-from ragstone.config import Loaded
+from query import fill_home
 from ragstone.evaluate.machine import cpu_seconds, process_tree, resident_bytes
 from ragstone.evaluate.made_up import MadeUp
-from ragstone.runtime import open_engine
-from ragstone.settings import Settings
 from record import arguments, console, keep, quiet, serving
 
 QUESTION = {"question": MadeUp().questions(1)[0]}
@@ -38,14 +35,9 @@ def start_once(home: Path) -> tuple[float, float, float]:
         return seconds, resident_bytes(process_tree(pid)) / 2**20, cpu_seconds(pid)
 
 
-async def fill(home: Path, count: int) -> None:
-    async with open_engine(Loaded(Settings(), home, {})) as engine:
-        await fill_rows(engine, count)
-
-
 def measure(count: int, repeats: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(fill(Path(folder), count))
+        asyncio.run(fill_home(Path(folder), count))
         runs = [start_once(Path(folder)) for _ in range(repeats)]
     return {
         "chunks": count,

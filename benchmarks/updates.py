@@ -25,13 +25,10 @@ from statistics import median
 import httpx2
 from rich.table import Table
 
-from query import fill_rows
-from ragstone.config import Loaded
+from query import fill_home
 from ragstone.evaluate.corpus import batches
 from ragstone.evaluate.made_up import MadeUp
 from ragstone.evaluate.timing import Latency, latency_of, time_requests
-from ragstone.runtime import open_engine
-from ragstone.settings import Settings
 from record import arguments, console, keep, quiet, serving
 
 SEARCHERS, UPLOADERS = 8, 4
@@ -143,8 +140,7 @@ async def measure(chunks: int, *, is_quick: bool) -> dict[str, object]:
     few = 3 if is_quick else 40
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        async with open_engine(Loaded(Settings(), home, {})) as engine:
-            await fill_rows(engine, chunks)
+        await fill_home(home, chunks)
         with serving(home) as (address, _, _):
             async with httpx2.AsyncClient(base_url=address, timeout=600) as client:
                 await small_uploads(client, 5, seed=40)

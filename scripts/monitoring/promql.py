@@ -10,8 +10,7 @@ SELECTED = 'job="$job",instance=~"$instance"'
 
 def series(family: Family, *matchers: str, is_selected: bool = True) -> str:
     """The family's main series with label matchers, such as `status=~"5.."`."""
-    chosen = ",".join((*((SELECTED,) if is_selected else ()), *matchers))
-    return f"{family.series}{{{chosen}}}" if chosen else family.series
+    return _chosen(family.series, matchers, is_selected=is_selected)
 
 
 def rate(
@@ -37,8 +36,7 @@ def quantile(
     """A quantile of a histogram, by labels."""
     if family.kind != "histogram":
         raise ValueError(f"{family.name} is a {family.kind}, and has no quantiles")
-    chosen = ",".join((*((SELECTED,) if is_selected else ()), *matchers))
-    buckets = f"{family.name}_bucket{{{chosen}}}" if chosen else f"{family.name}_bucket"
+    buckets = _chosen(f"{family.name}_bucket", matchers, is_selected=is_selected)
     groups = ", ".join(("le", *by))
     return f"histogram_quantile({share:g}, sum by ({groups}) (rate({buckets}[{window}])))"
 
@@ -56,6 +54,11 @@ def largest(family: Family, *matchers: str, by: tuple[str, ...] = (), is_selecte
 def share(part: str, whole: str) -> str:
     """Part of a whole, 0 to 1; nothing where the whole is nothing."""
     return f"{part} / ({whole} > 0)"
+
+
+def _chosen(name: str, matchers: tuple[str, ...], *, is_selected: bool) -> str:
+    chosen = ",".join((*((SELECTED,) if is_selected else ()), *matchers))
+    return f"{name}{{{chosen}}}" if chosen else name
 
 
 def _grouped(by: tuple[str, ...]) -> str:

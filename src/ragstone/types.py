@@ -247,6 +247,9 @@ class WrittenAttachment:
     chunk_count: int
 
 
+WriteStatus = Literal["added", "replaced", "updated", "unchanged"]
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What a write did; it was searchable when this came back.
@@ -254,7 +257,7 @@ class Written:
     `status`: added, replaced, updated (metadata or title only), unchanged.
     """
 
-    status: Literal["added", "replaced", "updated", "unchanged"]
+    status: WriteStatus
     document_id: DocumentId
     version: int
     chunk_count: int

@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 
+from ragstone.models.onnx_encoder import Cuda
 from tests.requirements import verifies
 from tests.support.process import Finished, run_command, running_server
 from tests.support.redis import free_port
@@ -180,9 +181,6 @@ def test_gpu_tells_of_this_machine_or_of_the_running_server(home: Path) -> None:
 @verifies("EMB-04")
 def test_a_gpu_that_is_wanted_and_missing_is_told_with_the_fix(home: Path) -> None:
     """`cuda` without CUDA is refused, where the settings insist on it."""
-    pytest.importorskip("onnxruntime")
-    from ragstone.models.onnx_encoder import Cuda
-
     if Cuda().is_there():
         pytest.skip("this onnxruntime knows CUDA")
     done = run_command("gpu", home=home, environ={"RAGSTONE_MODELS__DEVICE": "cuda"})

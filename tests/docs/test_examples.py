@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 import shutil
 import subprocess
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ragstone.entrypoints import http
 from tests.requirements import verifies
 
 ROOT = Path(__file__).parents[2]
@@ -52,23 +55,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_every_route_is_listed() -> None:
     """docs/http.md names each route of the application."""
-    from ragstone.entrypoints.http import (
-        analytics,
-        chunks,
-        documents,
-        gpu,
-        jobs,
-        queries,
-        questions,
-        sources,
-        status,
-        traces,
-        warming,
-    )
-
     page = (ROOT / "docs/http.md").read_text("utf-8")
-    modules = (analytics, chunks, documents, gpu, jobs, queries, questions, sources, status, traces, warming)
-    routes = [route for module in modules for route in module.router.routes]
+    names = [found.name for found in pkgutil.iter_modules(http.__path__, f"{http.__name__}.")]
+    routers = [getattr(importlib.import_module(name), "router", None) for name in names]
+    routes = [route for router in routers if router is not None for route in router.routes]
     paths = {str(getattr(route, "path", "")) for route in routes}
 
     unlisted = [

@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import socketserver
 import sqlite3
-import threading
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from tests.faults.proxy import FaultProxy, running_proxy
 from tests.support.generator import running_generator
 from tests.support.process import START_LIMIT_S, STOP_LIMIT_S
 from tests.support.redis import running_redis
+from tests.support.serving import handling
 
 DISK = "12m"
 LATE_S = 1.6
@@ -177,14 +177,10 @@ def running_stage(folder: Path) -> Iterator[Stage]:
     with ExitStack() as stack:
         generator = stack.enter_context(running_generator())
         redis = stack.enter_context(running_redis(folder / "redis"))
-        embedding = stack.enter_context(socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Embedding))
-        embedding.daemon_threads = True
-        threading.Thread(target=embedding.serve_forever, args=(0.05,), daemon=True).start()
-        stack.callback(embedding.shutdown)
         ports = {
             "generator": int(generator.base_url.rpartition(":")[2].partition("/")[0]),
             "redis": redis.port,
-            "embedder": int(embedding.server_address[1]),
+            "embedder": stack.enter_context(handling(_Embedding)),
         }
         proxies = {name: stack.enter_context(running_proxy(port, LATE_S)) for name, port in ports.items()}
         home = folder / "home"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -300,13 +300,11 @@ def test_a_sync_outlives_the_wait_and_refuses_a_second(world: World, collection:
     world.site.html("/slow/", "<p>Slow.</p>")
 
     def slowly(handler: object) -> None:
-        gate_until = time.monotonic() + LIMIT_S
-        while not released and time.monotonic() < gate_until:
-            time.sleep(0.02)
+        released.wait(LIMIT_S)
         handler.send_response(404)  # type: ignore[attr-defined]
         handler.end_headers()  # type: ignore[attr-defined]
 
-    released: list[bool] = []
+    released = threading.Event()
     world.site.pages["/robots.txt"] = slowly
     world.catalogue(f'[slow]\nkind = "web"\nurl = "{world.site.url}slow/"\ncollection = "{collection}"\n')
     try:
@@ -314,7 +312,7 @@ def test_a_sync_outlives_the_wait_and_refuses_a_second(world: World, collection:
         second = world.client.post("/v1/sources/slow/sync")
         shown = world.client.get("/v1/sources/slow").json()
     finally:
-        released.append(True)
+        released.set()
         del world.site.pages["/robots.txt"]
 
     assert (begun.status_code, begun.json()["state"]) == (202, "running")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import anyio
 import httpx2
 import pytest
 
 from tests.mcp.conftest import Connect, Wire, call, complaint, over_http, over_stdio
 from tests.requirements import verifies
 from tests.support.process import START_LIMIT_S, Server
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -136,9 +136,10 @@ async def test_what_was_asked_is_told(connect: Connect, collection: str) -> None
             queries: list[Wire] = found["queries"]
             return queries
 
-        with anyio.fail_after(START_LIMIT_S):
-            while not await popular():  # noqa: ASYNC110 - another process stores them
-                await anyio.sleep(0.1)
+        async def is_stored() -> bool:
+            return bool(await popular())
+
+        await until(is_stored, START_LIMIT_S)
         (asked,) = await popular()
         completed = await call(client, "autocomplete", prefix=question[:20].upper(), limit=1)
         similar = await call(client, "similar_queries", question=f"Does the ferry {collection} run?")

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-STOP_LIMIT_S = 5.0
+from tests.support.serving import serving
+
 HELD_LIMIT_S = 60.0
 
 
@@ -51,13 +50,13 @@ class GeneratorDouble:
         if model == "held":
             await asyncio.to_thread(self.may_go.wait, HELD_LIMIT_S)
         for piece in self.pieces:
-            yield _event({"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
+            yield event({"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
             if model == "cut":
                 return
             if model == "slow":
                 await self._wait_until_left()
-        yield _event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
-        yield _event(
+        yield event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        yield event(
             {"choices": [], "usage": {"prompt_tokens": 120, "completion_tokens": 9, "total_tokens": 129}}
         )
         yield "data: [DONE]\n\n"
@@ -74,18 +73,11 @@ def running_generator() -> Iterator[GeneratorDouble]:
     """The double on a port of its own."""
     double = GeneratorDouble()
     app = Starlette(routes=[Route("/v1/chat/completions", double.complete, methods=["POST"])])
-    listener = socket.create_server(("127.0.0.1", 0))
-    double.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    try:
+    with serving(app) as address:
+        double.base_url = f"{address}/v1"
         yield double
-    finally:
-        server.should_exit = True
-        thread.join(STOP_LIMIT_S)
-        listener.close()
 
 
-def _event(content: dict[str, object]) -> str:
+def event(content: dict[str, object]) -> str:
+    """A chunk of a completion as a server-sent event."""
     return f"data: {json.dumps({'id': '1', 'object': 'chat.completion.chunk', **content})}\n\n"

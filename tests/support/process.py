@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -15,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
+
+from tests.support.waiting import wait_until
 
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 60.0
@@ -135,15 +138,19 @@ def _start_logged(home: Path, environ: Mapping[str, str] | None, log: Path) -> S
             stderr=stderr,
             env=environment(home, environ),
         )
-    give_up_at = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < give_up_at and process.poll() is None:
+
+    def look() -> Server | int | None:
         for line in log.read_text("utf-8", "replace").splitlines()[::-1]:
             # A log may begin with an earlier server's address on the same home.
             if line.startswith("Ragstone answers at ") and line.split()[3] == _card_of(home, process.pid):
                 url = line.split()[3]
                 client = httpx2.Client(base_url=url, timeout=COMMAND_LIMIT_S, trust_env=False)
                 return Server(process, url, client)
-        time.sleep(0.02)
+        return process.poll()
+
+    with contextlib.suppress(TimeoutError):
+        if isinstance(server := wait_until(look, START_LIMIT_S, 0.02), Server):
+            return server
     process.kill()
     process.wait()
     raise TimeoutError(f"the server did not start: {log.read_text('utf-8', 'replace')}")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.support.serving import taking
 from tests.support.waiting import wait_until
 
 LIMIT_S = 20.0
-STOP_LIMIT_S = 5.0
 Event = dict[str, Any]
 
 
@@ -48,27 +45,6 @@ class SentryDouble:
 def running_sentry() -> Iterator[SentryDouble]:
     """On a port of its own."""
     double = SentryDouble()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            double.take(gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body)
-            self.send_response(200)
-            self.send_header("content-length", "2")
-            self.end_headers()
-            self.wfile.write(b"{}")
-
-        def log_message(self, *_words: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    double.dsn = f"http://public-key@127.0.0.1:{server.server_address[1]}/1"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with taking(double.take, b"{}") as port:
+        double.dsn = f"http://public-key@127.0.0.1:{port}/1"
         yield double
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(STOP_LIMIT_S)

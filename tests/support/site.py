@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import ClassVar
+
+from tests.support.serving import handling
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +85,6 @@ def running_site() -> Iterator[Site]:
     class OwnHandler(Handler):
         pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), OwnHandler)
-    server.daemon_threads = True
-    OwnHandler.site = Site(server.server_address[1])
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with handling(OwnHandler) as port:
+        OwnHandler.site = Site(port)
         yield OwnHandler.site
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)

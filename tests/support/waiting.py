@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -12,6 +13,8 @@ import anyio
 T = TypeVar("T")
 
 PAUSE_S = 0.05
+TURNS = 50
+"""Of the event loop: enough for everything that is ready to go on."""
 
 
 def wait_until(look: Callable[[], T | None], limit_s: float, pause_s: float = PAUSE_S) -> T:
@@ -31,3 +34,9 @@ async def until(look: Callable[[], Awaitable[bool]], limit_s: float) -> None:
             if await look():
                 return
             await anyio.sleep(PAUSE_S)
+
+
+async def turns() -> None:
+    """Until everybody who can has gone on."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)

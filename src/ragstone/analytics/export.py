@@ -70,17 +70,22 @@ async def export_rows(file: LogFile, database: Database, asked: ExportRequest) -
     yield await to_thread.run_sync(encoder.begin)
     after: tuple[int, ...] | None = None
     while True:
-        here = after
-        found, after = await file.read(
-            lambda connection, here=here: page_of(connection, asked.table, asked.range, here, PAGE_ROWS)  # type: ignore[misc]
-        )
+        found, after = await _page(file, asked, after)
         names = await _names(database, asked, found)
-        yield await to_thread.run_sync(
-            lambda found=found, names=names: encoder.rows([_shown(row, names) for row in found])  # type: ignore[misc]
-        )
+        yield await to_thread.run_sync(_encoded, encoder, found, names)
         if after is None:
             break
     yield await to_thread.run_sync(encoder.end)
+
+
+async def _page(
+    file: LogFile, asked: ExportRequest, after: tuple[int, ...] | None
+) -> tuple[list[Row], tuple[int, ...] | None]:
+    return await file.read(lambda connection: page_of(connection, asked.table, asked.range, after, PAGE_ROWS))
+
+
+def _encoded(encoder: Encoder, found: list[Row], names: Mapping[str, DocumentName] | None) -> bytes:
+    return encoder.rows([_shown(row, names) for row in found])
 
 
 def encoder_of(asked: ExportRequest) -> Encoder:

@@ -6,8 +6,9 @@ import os
 import platform
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from ragstone.operate.versions import version_of
 
 PACKAGES = ("ragstone", "numpy", "onnxruntime", "openvino", "tantivy", "sqlalchemy", "tokenizers")
 PROC = Path("/proc")
@@ -23,7 +24,7 @@ def describe_machine() -> dict[str, object]:
         "load_1_min": round(os.getloadavg()[0], 2),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "versions": {name: found for name in PACKAGES if (found := version_of(name))},
     }
 
 
@@ -72,10 +73,3 @@ def _resident(pid: int) -> int:
     except (OSError, IndexError, ValueError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

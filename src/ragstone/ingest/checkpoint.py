@@ -11,7 +11,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar, get_args
+from typing import Protocol, TypeVar, cast, get_args
 
 import msgspec
 from anyio import to_thread
@@ -23,6 +23,7 @@ from ragstone.types import (
     ChunkDraft,
     JobId,
     JobStage,
+    Metadata,
     PageSpan,
     ParsedDocument,
     RawFile,
@@ -147,7 +148,7 @@ class _Parsed(msgspec.Struct):
             pages=self.pages,
             sections=self.sections,
             breaks=self.breaks,
-            metadata=self.metadata,  # type: ignore[arg-type] # JSON went in
+            metadata=cast("Metadata", self.metadata),  # JSON went in
             warnings=self.warnings,
             attachments=tuple(
                 Attachment(RawFile(part.content, part.name), part.parsed.document())

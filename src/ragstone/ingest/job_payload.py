@@ -9,7 +9,16 @@ from ragstone.errors import Conflict, RagstoneError, error_of
 from ragstone.ingest.request import IngestRequest
 from ragstone.store.job_rows import ClaimedJob, Job
 from ragstone.telemetry.spans import TRACEPARENT, present_span
-from ragstone.types import DocumentId, JsonValue, Metadata, Principal, RawFile, Written, WrittenAttachment
+from ragstone.types import (
+    DocumentId,
+    JsonValue,
+    Metadata,
+    Principal,
+    RawFile,
+    WriteStatus,
+    Written,
+    WrittenAttachment,
+)
 
 
 def payload_of(request: IngestRequest) -> Metadata:
@@ -72,7 +81,7 @@ def written_of(job: Job, corpus_version: int) -> Written:
     """What the write of a ready job did; `corpus_version` is one that shows it."""
     result = cast("dict[str, object]", job.result or {})
     return Written(
-        status=cast("str", result["status"]),  # type: ignore[arg-type] # `result_of` wrote it
+        status=cast("WriteStatus", result["status"]),  # `result_of` wrote it
         document_id=DocumentId(job.document_id),
         version=cast("int", result["version"]),
         chunk_count=cast("int", result["chunk_count"]),

@@ -10,6 +10,7 @@ from pathlib import Path
 from pathspec import GitIgnoreSpec
 
 from ragstone.errors import FileTooLarge, PathNotFound
+from ragstone.ingest.patterns import Patterns
 from ragstone.types import RawFile
 
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__"})
@@ -57,8 +58,7 @@ def walk(
     for root in roots:
         if not root.exists():
             raise PathNotFound(f"There is no file or folder {str(root)!r}.", path=str(root))
-    wanted = GitIgnoreSpec.from_lines(include) if include else None
-    walker = _Walker(wanted, GitIgnoreSpec.from_lines(exclude), on_unreadable)
+    walker = _Walker(Patterns(include, exclude), on_unreadable)
     for root in roots:
         yield from walker.files(root)
 
@@ -88,11 +88,8 @@ def read(found: FoundFile, max_file_bytes: int) -> RawFile:
 class _Walker:
     """One walk: its globs, and what it has been to."""
 
-    def __init__(
-        self, include: GitIgnoreSpec | None, exclude: GitIgnoreSpec, on_unreadable: Callable[[Path], object]
-    ) -> None:
-        self._include = include
-        self._exclude = exclude
+    def __init__(self, patterns: Patterns, on_unreadable: Callable[[Path], object]) -> None:
+        self._patterns = patterns
         self._on_unreadable = on_unreadable
         self._seen: set[Path] = set()
 
@@ -112,14 +109,14 @@ class _Walker:
             if entry.is_dir():
                 if self._is_new(entry):
                     yield from self._within(root, entry, ignored)
-            elif entry.is_file() and self._is_wanted(name) and self._is_new(entry):
+            elif entry.is_file() and self._patterns.includes(name) and self._is_new(entry):
                 yield FoundFile(entry, _readable(name))
 
     def _is_left_out(self, entry: Path, name: str, ignored: tuple[_Ignored, ...]) -> bool:
         if entry.name.startswith(".") or entry.name in _SKIPPED_FOLDERS:
             return True
         suffix = "/" if entry.is_dir() else ""
-        return self._exclude.match_file(name + suffix) or any(
+        return self._patterns.excludes(name + suffix) or any(
             rules.spec.match_file(entry.relative_to(rules.folder).as_posix() + suffix) for rules in ignored
         )
 
@@ -129,9 +126,6 @@ class _Walker:
         except OSError:  # no permission, or gone since its parent was listed
             self._on_unreadable(folder)
             return []
-
-    def _is_wanted(self, name: str) -> bool:
-        return self._include is None or self._include.match_file(name)
 
     def _is_new(self, path: Path) -> bool:
         """Whether the walk comes here for the first time; links make loops and doubles."""

@@ -31,8 +31,11 @@ def give_way() -> None:
     On Linux, where priorities belong to threads; elsewhere nothing happens.
     """
     if sys.platform == "linux":
+        thread = threading.get_native_id()
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICENESS)
+            # A process that was started at less keeps that: root could raise it.
+            niceness = max(os.getpriority(os.PRIO_PROCESS, thread), BACKGROUND_NICENESS)
+            os.setpriority(os.PRIO_PROCESS, thread, niceness)
 
 
 def multiplies_bf16(description: Path = CPU_DESCRIPTION) -> bool:

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, TypedDict, TypeVar, cast
 
 from ragstone.deadline import Clock
 from ragstone.errors import BreakerOpen, CacheFailed, NotReady
@@ -259,6 +259,25 @@ def open_redis(
     return RedisClient(address, limits, _build(address, limits), breaker, clock)
 
 
+class _Shared(TypedDict):
+    """What every connection is opened with."""
+
+    username: str | None
+    password: str | None
+    protocol: int
+    driver_info: None
+    socket_timeout: float
+    socket_connect_timeout: float
+    max_connections: int
+
+
+class _Tls(TypedDict, total=False):
+    """What a connection under TLS is opened with, besides."""
+
+    ssl: bool
+    ssl_ca_certs: str | None
+
+
 def _build(address: RedisAddress, limits: RedisLimits) -> tuple[Client, *tuple[Redis, ...]]:
     """The client, and those of the Sentinels that it asks for the way."""
     from redis.asyncio import Redis, RedisCluster
@@ -268,7 +287,7 @@ def _build(address: RedisAddress, limits: RedisLimits) -> tuple[Client, *tuple[R
     from redis.backoff import NoBackoff
 
     # RESP 2 and no greeting: older servers know nothing else.
-    shared: dict[str, object] = {
+    shared: _Shared = {
         "username": address.username,
         "password": address.password,
         "protocol": 2,
@@ -278,7 +297,7 @@ def _build(address: RedisAddress, limits: RedisLimits) -> tuple[Client, *tuple[R
         "socket_connect_timeout": 2 * limits.timeout_s,
         "max_connections": limits.connections,
     }
-    tls: dict[str, object] = {"ssl": True, "ssl_ca_certs": address.ca_file} if address.is_tls else {}
+    tls: _Tls = {"ssl": True, "ssl_ca_certs": address.ca_file} if address.is_tls else {}
     # Once more on a new connection: a server that was restarted has closed those that lay idle.
     again = Retry(NoBackoff(), 1)
     if address.kind == "cluster":
@@ -288,16 +307,18 @@ def _build(address: RedisAddress, limits: RedisLimits) -> tuple[Client, *tuple[R
             startup_nodes=nodes,
             require_full_coverage=False,
             retry=never,
-            **shared,  # type: ignore[arg-type]
-            **tls,  # type: ignore[arg-type]
+            **shared,
+            **tls,
         )
         return (cluster,)
     if address.kind == "sentinel":
         sentinel = Sentinel(address.hosts, sentinel_kwargs=_at_sentinels(address, limits) | tls)  # type: ignore[no-untyped-call]
-        words = {"db": address.database, "retry": again, **shared, **tls}
-        return (sentinel.master_for(address.service, **words), *sentinel.sentinels)  # type: ignore[arg-type]
+        return (
+            sentinel.master_for(address.service, db=address.database, retry=again, **shared, **tls),
+            *sentinel.sentinels,
+        )
     ((host, port),) = address.hosts
-    return (Redis(host=host, port=port, db=address.database, retry=again, **shared, **tls),)  # type: ignore[arg-type]
+    return (Redis(host=host, port=port, db=address.database, retry=again, **shared, **tls),)
 
 
 def _at_sentinels(address: RedisAddress, limits: RedisLimits) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ragstone.analytics.answer_traces import AnswerTraces
 from ragstone.analytics.asked import AskedSink
@@ -31,11 +32,10 @@ from ragstone.service.queries import QueryService, Repeater
 from ragstone.service.recording import Recorder
 from ragstone.service.search import SearchService
 from ragstone.service.traces import TraceService
-from ragstone.settings import Settings
 from ragstone.store.audit import CorpusCounts, corpus_counts
-from ragstone.store.database import Database
 from ragstone.store.log_file import LogFile
-from ragstone.telemetry.metrics import Metrics
+
+KeeperT = TypeVar("KeeperT", AnswerTraces, QueryLog, QueryTracker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,11 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
     semantic = SemanticCache(standings, cache, embedder, settings.cache, recipes.answer)
     evidence = Evidence(standings, cache, recipes.answer, semantic)
     answered = AnswerPipeline(database, found, embedder, base.generator, settings, evidence)
-    load, tracker = Load(), _open_tracker(stack, database, settings, base.metrics)
-    traces, log = _open_traces(stack, database, settings, base.metrics), _open_log(stack, base)
+    load, tracker = Load(), _started(stack, QueryTracker(database, settings.cache, base.metrics))
+    are_texts_kept = settings.analytics.store_text
+    traces = AnswerTraces(database, settings.telemetry, base.metrics, are_texts_kept=are_texts_kept)
+    _started(stack, traces)
+    log = _started(stack, _query_log(base))
     errors = ErrorLog(log)
     sinks: list[AskedSink] = [
         AskedMetrics(base.metrics),
@@ -103,32 +106,16 @@ def _open_places(base: Base) -> tuple[Limiter, Limiter]:
     return places
 
 
-def _open_traces(
-    stack: AsyncExitStack, database: Database, settings: Settings, metrics: Metrics
-) -> AnswerTraces:
-    are_texts_kept = settings.analytics.store_text
-    traces = AnswerTraces(database, settings.telemetry, metrics, are_texts_kept=are_texts_kept)
-    stack.push_async_callback(traces.aclose)
-    traces.start()
-    return traces
-
-
-def _open_tracker(
-    stack: AsyncExitStack, database: Database, settings: Settings, metrics: Metrics
-) -> QueryTracker:
-    tracker = QueryTracker(database, settings.cache, metrics)
-    stack.push_async_callback(tracker.aclose)
-    tracker.start()
-    return tracker
-
-
-def _open_log(stack: AsyncExitStack, base: Base) -> QueryLog:
-    file = LogFile(base.home.log)
+def _query_log(base: Base) -> QueryLog:
     model = None if base.generator is None else base.generator.model
-    log = QueryLog(file, base.settings.analytics, base.metrics, model)
-    stack.push_async_callback(log.aclose)
-    log.start()
-    return log
+    return QueryLog(LogFile(base.home.log), base.settings.analytics, base.metrics, model)
+
+
+def _started(stack: AsyncExitStack, keeper: KeeperT) -> KeeperT:
+    """It keeps what it is given until the stack is closed."""
+    stack.push_async_callback(keeper.aclose)
+    keeper.start()
+    return keeper
 
 
 def open_sampler(stack: AsyncExitStack, base: Base, log: QueryLog) -> SystemSampler:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import msgspec
 
 from ragstone.cache.cache import Kind
@@ -9,6 +11,7 @@ from ragstone.types import (
     ChunkKey,
     DocumentId,
     Hit,
+    Metadata,
     ScoreBreakdown,
     SearchResult,
     Span,
@@ -68,7 +71,7 @@ class HitRecord(msgspec.Struct, array_like=True):
             self.span,
             self.page,
             self.section,
-            self.metadata,  # type: ignore[arg-type] # JSON went in
+            cast("Metadata", self.metadata),  # JSON went in
             self.scores,
             self.surroundings,
         )

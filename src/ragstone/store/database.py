@@ -32,6 +32,8 @@ from ragstone.store.version_watch import CorpusState, VersionWatch
 from ragstone.types import CollectionId
 
 if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
     from ragstone.telemetry.metrics import Metrics
 
 StoreConnection = AsyncConnection
@@ -253,8 +255,8 @@ def _engine(path: Path, settings: StoreSettings, *, is_writer: bool) -> AsyncEng
     return engine
 
 
-def _set_pragmas(dbapi_connection: object, _record: object) -> None:
-    cursor = dbapi_connection.cursor()  # type: ignore[attr-defined]
+def _set_pragmas(dbapi_connection: DBAPIConnection, _record: object) -> None:
+    cursor = dbapi_connection.cursor()
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",

@@ -25,7 +25,8 @@ class Gpu:
 class _Nvml(Protocol):
     """The part of NVML's Python face that is used."""
 
-    def nvmlInit(self) -> None: ...  # noqa: N802 - NVML's own names
+    @property
+    def NVMLError(self) -> type[Exception]: ...  # noqa: N802 - NVML's own names
 
     def nvmlDeviceGetCount(self) -> int: ...  # noqa: N802
 
@@ -55,19 +56,20 @@ def _open_nvml() -> _Nvml | None:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
         return None
-    return pynvml  # type: ignore[no-any-return]
+    found: _Nvml = pynvml
+    return found
 
 
 def _nvidia(nvml: _Nvml) -> Iterator[Gpu]:
     try:
         count = nvml.nvmlDeviceGetCount()
-    except Exception:  # the driver went away; NVML's errors have no class of ours  # noqa: BLE001
+    except nvml.NVMLError:  # the driver went away
         return
     for index in range(count):
         try:
             handle = nvml.nvmlDeviceGetHandleByIndex(index)
             name, memory = nvml.nvmlDeviceGetName(handle), nvml.nvmlDeviceGetMemoryInfo(handle)
-        except Exception:  # noqa: BLE001, S112
+        except nvml.NVMLError:  # this one fell off the bus, or may not be looked at
             continue
         used, total = int(getattr(memory, "used", 0)), int(getattr(memory, "total", 0))
         yield Gpu(f"{index}: {name}", "cuda", used, total, _busy_ratio(nvml, handle))
@@ -77,7 +79,7 @@ def _busy_ratio(nvml: _Nvml, handle: object) -> float:
     """0 where the driver does not tell: a part of a GPU has no figure of its own."""
     try:
         return float(getattr(nvml.nvmlDeviceGetUtilizationRates(handle), "gpu", 0)) / 100
-    except Exception:  # noqa: BLE001
+    except nvml.NVMLError:
         return 0.0
 
 

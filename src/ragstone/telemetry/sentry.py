@@ -105,7 +105,7 @@ def without_words(event: Event, _hint: Hint) -> Event:
     if isinstance(error, BaseException) and values and (reason := reason_of(error)):
         values[-1]["value"] = reason
     for name in ("request", "breadcrumbs", "user", "extra", "modules"):
-        event.pop(name, None)  # type: ignore[misc]
+        cast("dict[str, object]", event).pop(name, None)
     return event
 
 

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 import pytest
+from tests.support.waiting import turns
 
 from ragstone.cache.single_flight import Flights
 from ragstone.deadline import Deadline
@@ -17,8 +18,6 @@ from ragstone.errors import DeadlineExceeded, GeneratorFailed
 
 pytestmark = pytest.mark.anyio
 NEVER = Deadline.never()
-TURNS = 20
-"""Of the event loop: enough for everything that is ready to go on."""
 
 
 @dataclass
@@ -61,12 +60,6 @@ async def follow(flights: Flights[str], work: Work, deadline: Deadline = NEVER) 
         aclosing(flight.items(deadline)) as items,
     ):
         return [item async for item in items]
-
-
-async def turns() -> None:
-    """Everybody who can goes on."""
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
 
 
 async def test_equal_work_is_done_once_for_everybody() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -16,17 +14,6 @@ from ragstone.ingest.parse import DocumentParser, build_parser
 def anyio_backend() -> str:
     """The server runs on asyncio."""
     return "asyncio"
-
-
-@pytest.fixture
-def data() -> Path:
-    """The folder of real and hostile files; where it is missing, only CI fails."""
-    folder = os.environ.get("RAGSTONE_DATA")
-    if not folder or not Path(folder, "files").is_dir():
-        if os.environ.get("CI"):
-            pytest.fail("RAGSTONE_DATA must name the folder of test data")
-        pytest.skip("RAGSTONE_DATA names no folder of test data")
-    return Path(folder)
 
 
 @pytest.fixture

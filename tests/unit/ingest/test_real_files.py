@@ -52,28 +52,30 @@ def _is_sound(parsed: ParsedDocument) -> bool:
 
 
 @pytest.mark.anyio
-async def test_every_real_file_says_what_it_says(parser: DocumentParser, data: Path) -> None:
+async def test_every_real_file_says_what_it_says(parser: DocumentParser, data_folder: Path) -> None:
     """87 documents of 22 formats: the phrase is there, on its page, under its headings."""
     failures: dict[str, str] = {}
     for name, expected in _GOLDEN.items():
         if name.startswith(_OCR_ONLY) and not _HAS_OCR:
             continue
-        parsed = await parser.parse(RawFile((data / "files" / name).read_bytes(), name), Deadline.after(120))
+        parsed = await parser.parse(
+            RawFile((data_folder / "files" / name).read_bytes(), name), Deadline.after(120)
+        )
         if missed := _misses(parsed, expected) or (None if _is_sound(parsed) else "unsound spans"):
             failures[name] = missed
 
     assert failures == {}
-    assert {f"{p.parent.name}/{p.name}" for p in (data / "files").glob("*/*")} == set(_GOLDEN)
+    assert {f"{p.parent.name}/{p.name}" for p in (data_folder / "files").glob("*/*")} == set(_GOLDEN)
 
 
 @pytest.mark.anyio
 async def test_every_hostile_file_is_refused_or_read_and_the_next_one_read(
-    parser: DocumentParser, data: Path
+    parser: DocumentParser, data_folder: Path
 ) -> None:
     """42 encrypted, truncated, fuzzed, recursive files: a result or the right refusal; the pool survives."""
     outcomes: dict[str, str] = {}
     for name in _HOSTILE:
-        content = (data / "hostile" / name).read_bytes()
+        content = (data_folder / "hostile" / name).read_bytes()
         try:
             parsed = await parser.parse(RawFile(content, name), Deadline.after(60))
             outcomes[name] = "parsed" if _is_sound(parsed) else "unsound spans"
@@ -83,6 +85,6 @@ async def test_every_hostile_file_is_refused_or_read_and_the_next_one_read(
     if not _HAS_OCR:
         outcomes |= dict.fromkeys(_OCR_ONLY_HOSTILE, "parsed")
     assert outcomes == _HOSTILE
-    assert {path.name for path in (data / "hostile").iterdir()} == set(_HOSTILE)
+    assert {path.name for path in (data_folder / "hostile").iterdir()} == set(_HOSTILE)
     after = await parser.parse(RawFile(b"<p>Still here.</p>", "after.html"), Deadline.after(60))
     assert after.text == "Still here."

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import numpy as np
 import pytest
+from tests.support.waiting import turns
 
 from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, EmbeddingFailed, Overloaded
@@ -89,10 +90,12 @@ async def blocked(encoder: GatedEncoder, embedder: LocalEmbedder) -> asyncio.Tas
     return first
 
 
-async def turn() -> None:
-    """Let every task that is ready run."""
-    for _ in range(5):
-        await asyncio.sleep(0)
+async def stuck(encoder: GatedEncoder, embedder: LocalEmbedder) -> asyncio.Task[Matrix]:
+    """A hundred passages, their first slice held at the gate."""
+    encoder.gate.clear()
+    ingest = asyncio.create_task(embedder.embed_passages([str(n) for n in range(100)]))
+    await encoder.has_begun()
+    return ingest
 
 
 async def test_an_idle_embedder_runs_at_once(
@@ -109,7 +112,7 @@ async def test_what_waits_goes_together(encoder: GatedEncoder, make: Callable[..
     embedder = make()
     first = await blocked(encoder, embedder)
     others = [ask(embedder, str(n)) for n in range(1, 21)]
-    await turn()
+    await turns()
     waiting = embedder.statistics().queue_length
 
     encoder.gate.set()
@@ -147,10 +150,10 @@ async def test_a_cancelled_query_is_dropped(
     embedder = make()
     first = await blocked(encoder, embedder)
     left, stays = ask(embedder, "1"), ask(embedder, "2")
-    await turn()
+    await turns()
 
     left.cancel()
-    await turn()
+    await turns()
     encoder.gate.set()
     await asyncio.gather(first, stays)
 
@@ -166,7 +169,7 @@ async def test_a_query_cancelled_while_it_runs_harms_nobody(
     first = await blocked(encoder, embedder)
 
     first.cancel()
-    await turn()
+    await turns()
     encoder.gate.set()
 
     assert await ask(embedder, "3") == 3.0
@@ -177,7 +180,7 @@ async def test_a_full_queue_refuses(encoder: GatedEncoder, make: Callable[..., L
     embedder = make(BatchingLimits(waiting_queries=2))
     first = await blocked(encoder, embedder)
     waiting = [ask(embedder, "1"), ask(embedder, "2")]
-    await turn()
+    await turns()
 
     with pytest.raises(Overloaded, match="2 queries wait"):
         await ask(embedder, "3")
@@ -218,9 +221,7 @@ async def test_a_query_overtakes_a_long_ingest(
 ) -> None:
     """Queries have a thread of their own: one is answered while a slice of passages is stuck."""
     embedder = make()
-    encoder.gate.clear()
-    ingest = asyncio.create_task(embedder.embed_passages([str(n) for n in range(100)]))
-    await encoder.has_begun()
+    ingest = await stuck(encoder, embedder)
 
     answer = await ask(embedder, "bulk-free 9")
 
@@ -247,9 +248,7 @@ async def test_cancelling_an_ingest_ends_it_after_its_slice(
 ) -> None:
     """The remaining slices are never begun."""
     embedder = make()
-    encoder.gate.clear()
-    ingest = asyncio.create_task(embedder.embed_passages([str(n) for n in range(100)]))
-    await encoder.has_begun()
+    ingest = await stuck(encoder, embedder)
 
     ingest.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -283,7 +282,7 @@ async def test_closing_refuses_what_waits_and_lets_what_runs_end(
     embedder = make()
     first = await blocked(encoder, embedder)
     waiting = ask(embedder, "1")
-    await turn()
+    await turns()
 
     closing = asyncio.create_task(embedder.aclose())
     with pytest.raises(Overloaded, match="being closed"):

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from tests.support.generator import event
+from tests.support.serving import serving
 
 from ragstone.deadline import Deadline
 from ragstone.errors import DeadlineExceeded, GeneratorFailed, PromptRefused
@@ -89,25 +89,14 @@ class ServerDouble:
             self.disconnected.set()
 
 
-def event(content: dict[str, object]) -> str:
-    """One server-sent event."""
-    return f"data: {json.dumps({'id': '1', 'object': 'chat.completion.chunk', **content})}\n\n"
-
-
 @pytest.fixture(scope="module")
 def running() -> Iterator[ServerDouble]:
     """The double on a port of its own."""
     double = ServerDouble()
     app = Starlette(routes=[Route("/v1/chat/completions", double.complete, methods=["POST"])])
-    listener = socket.create_server(("127.0.0.1", 0))
-    double.base_url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    yield double
-    server.should_exit = True
-    thread.join(LIMIT_S)
-    listener.close()
+    with serving(app) as address:
+        double.base_url = f"{address}/v1"
+        yield double
 
 
 @pytest.fixture

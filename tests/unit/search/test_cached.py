@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.asking import answers_over, search_over
 from tests.support.corpus import Parts, document, open_parts
+from tests.support.waiting import turns
 
 from ragstone.answer.events import Finished
 from ragstone.cache.cache import Cache, limits_of
@@ -33,7 +34,6 @@ from ragstone.types import (
 
 pytestmark = pytest.mark.anyio
 HERON = SearchRequest("heron", ("books",), mode="dense")
-TURNS = 50
 
 
 class HandClock:
@@ -75,12 +75,6 @@ async def search(
 ) -> SearchResult:
     """The result."""
     return await found.run(request, deadline or Deadline.after(5), StageTimer("search"))
-
-
-async def turns() -> None:
-    """Everybody who can goes on."""
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
 
 
 async def test_who_follows_a_search_does_not_end_by_the_time_of_another(parts: Parts) -> None:

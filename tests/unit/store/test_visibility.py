@@ -10,7 +10,7 @@ import pytest
 from tests.support.corpus import collection_named, document, open_store, store_collection
 
 from ragstone.store.chunk_figures import collection_figures, document_figures
-from ragstone.store.database import Database
+from ragstone.store.database import Database, StoreConnection
 from ragstone.store.documents import find_by_id, get_document, put_document, states_of
 from ragstone.store.listing import Listing, list_documents
 from ragstone.store.passages import (
@@ -93,11 +93,7 @@ async def test_hydration_reads_visible_chunks_only(shelf: Shelf, reader: tuple[P
     """Of all candidates, those of visible documents come back, whatever the index claims."""
     principal, visible = reader
     async with shelf.database.read() as connection:
-        keys = [
-            ChunkKey(key)
-            for collection in (shelf.collection, shelf.foreign)
-            for key in await chunk_keys(connection, collection.id)
-        ]
+        keys = await every_key(shelf, connection)
 
         hydrated = await hydrate(connection, principal, [shelf.collection.id, shelf.foreign.id], keys)
 
@@ -152,11 +148,7 @@ async def test_surroundings_are_read_of_visible_chunks_only(
     """What stands around a chunk is no way past the predicate."""
     principal, visible = reader
     async with shelf.database.read() as connection:
-        keys = [
-            ChunkKey(key)
-            for collection in (shelf.collection, shelf.foreign)
-            for key in await chunk_keys(connection, collection.id)
-        ]
+        keys = await every_key(shelf, connection)
 
         found = await surroundings(connection, principal, keys, expansion)
 
@@ -190,12 +182,19 @@ async def test_filters_match_visible_documents_only(shelf: Shelf, reader: tuple[
     assert removable == visible
 
 
+async def every_key(shelf: Shelf, connection: StoreConnection) -> list[ChunkKey]:
+    """Of all chunks of both tenants, read past the predicate."""
+    return [
+        ChunkKey(key)
+        for collection in (shelf.collection, shelf.foreign)
+        for key in await chunk_keys(connection, collection.id)
+    ]
+
+
 async def chunk_id_of(shelf: Shelf, name: str) -> str:
     """The id of the document's chunk, read past the predicate."""
     async with shelf.database.read() as connection:
-        for collection in (shelf.collection, shelf.foreign):
-            keys = [ChunkKey(key) for key in await chunk_keys(connection, collection.id)]
-            for chunk in (await hydrated_by_key(connection, keys)).values():
-                if chunk.document_id == name:
-                    return chunk.id
+        for chunk in (await hydrated_by_key(connection, await every_key(shelf, connection))).values():
+            if chunk.document_id == name:
+                return chunk.id
     raise LookupError(name)

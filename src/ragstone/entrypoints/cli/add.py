@@ -28,10 +28,9 @@ if TYPE_CHECKING:
 
     from ragstone.config import Loaded
     from ragstone.entrypoints.cli.backend import Backend
+    from ragstone.entrypoints.wire import Wire
     from ragstone.ingest.load import FoundFile
     from ragstone.types import JsonValue
-
-Wire = dict[str, object]
 
 MOST_INTERACTIVE_FILES = 10
 

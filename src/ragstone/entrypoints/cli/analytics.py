@@ -38,20 +38,42 @@ Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before then.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many at most.")]
 
 
-@app.command("statistics")
-def statistics(
-    context: typer.Context,
-    days: Days = 7,
-    since: Since = None,
-    until: Until = None,
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> None:
-    """Count requests; how they went, how long they took, by door, cache and day.
+def _add_report(name: str, does: str, example: str, *, days: int = 7) -> None:
+    """A command that shows a report of a period."""
 
-    Example: ragstone analytics statistics --days 30
-    """
-    _show(context, home, _choice("statistics", days, since, until), as_json)
+    @app.command(name, help=f"{does}\n\nExample: ragstone analytics {example}")
+    def shown(
+        context: typer.Context,
+        days: Days = days,
+        since: Since = None,
+        until: Until = None,
+        as_json: JsonOption = False,
+        home: HomeOption = None,
+    ) -> None:
+        _show(context, home, _choice(name, days, since, until), as_json)
+
+
+def _add_list(name: str, does: str, example: str) -> None:
+    """A command that shows a report of a period with so many entries at most."""
+
+    @app.command(name, help=f"{does}\n\nExample: ragstone analytics {example}")
+    def shown(
+        context: typer.Context,
+        limit: Limit = 20,
+        days: Days = 7,
+        since: Since = None,
+        until: Until = None,
+        as_json: JsonOption = False,
+        home: HomeOption = None,
+    ) -> None:
+        _show(context, home, _choice(name, days, since, until, limit=limit), as_json)
+
+
+_add_report(
+    "statistics",
+    "Count requests; how they went, how long they took, by door, cache and day.",
+    "statistics --days 30",
+)
 
 
 @app.command("questions")
@@ -78,87 +100,16 @@ def questions(
     _show(context, home, _choice("questions", days, since, until, limit=limit, kind=kind), as_json)
 
 
-@app.command("documents")
-def documents(
-    context: typer.Context,
-    limit: Limit = 20,
-    days: Days = 7,
-    since: Since = None,
-    until: Until = None,
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> None:
-    """List the documents that requests found most.
-
-    Example: ragstone analytics documents -n 50
-    """
-    _show(context, home, _choice("documents", days, since, until, limit=limit), as_json)
-
-
-@app.command("relevance")
-def relevance(
-    context: typer.Context,
-    days: Days = 7,
-    since: Since = None,
-    until: Until = None,
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> None:
-    """Show how well the best hits of questions fit.
-
-    Example: ragstone analytics relevance
-    """
-    _show(context, home, _choice("relevance", days, since, until), as_json)
-
-
-@app.command("patterns")
-def patterns(
-    context: typer.Context,
-    limit: Limit = 20,
-    days: Days = 7,
-    since: Since = None,
-    until: Until = None,
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> None:
-    """Show the words, hours and lengths of questions.
-
-    Example: ragstone analytics patterns --days 30
-    """
-    _show(context, home, _choice("patterns", days, since, until, limit=limit), as_json)
-
-
-@app.command("clusters")
-def clusters(
-    context: typer.Context,
-    limit: Limit = 20,
-    days: Days = 7,
-    since: Since = None,
-    until: Until = None,
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> None:
-    """Group questions that mean about the same.
-
-    Example: ragstone analytics clusters --days 30
-    """
-    _show(context, home, _choice("clusters", days, since, until, limit=limit), as_json)
-
-
-@app.command("costs")
-def costs(
-    context: typer.Context,
-    days: Days = 30,
-    since: Since = None,
-    until: Until = None,
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> None:
-    """Add up tokens and what they cost, by model and by day; prices are `analytics.prices`.
-
-    Example: ragstone analytics costs --days 30
-    """
-    _show(context, home, _choice("costs", days, since, until), as_json)
+_add_list("documents", "List the documents that requests found most.", "documents -n 50")
+_add_report("relevance", "Show how well the best hits of questions fit.", "relevance")
+_add_list("patterns", "Show the words, hours and lengths of questions.", "patterns --days 30")
+_add_list("clusters", "Group questions that mean about the same.", "clusters --days 30")
+_add_report(
+    "costs",
+    "Add up tokens and what they cost, by model and by day; prices are `analytics.prices`.",
+    "costs --days 30",
+    days=30,
+)
 
 
 @app.command("errors")
@@ -210,21 +161,7 @@ def requests(
     _show(context, home, _choice("requests", days, since, until, limit=limit, chosen=chosen), as_json)
 
 
-@app.command("system")
-def system(
-    context: typer.Context,
-    limit: Limit = 20,
-    days: Days = 7,
-    since: Since = None,
-    until: Until = None,
-    as_json: JsonOption = False,
-    home: HomeOption = None,
-) -> None:
-    """Show how servers and workers were doing, the newest first.
-
-    Example: ragstone analytics system -n 60
-    """
-    _show(context, home, _choice("system", days, since, until, limit=limit), as_json)
+_add_list("system", "Show how servers and workers were doing, the newest first.", "system -n 60")
 
 
 @app.command("export")

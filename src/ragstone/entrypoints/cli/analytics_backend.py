@@ -19,10 +19,10 @@ from ragstone.store.query_log_reads import QuestionKind, RowFilter
 if TYPE_CHECKING:
     import httpx2
 
+    from ragstone.entrypoints.wire import Wire
     from ragstone.runtime import Engine
 
-Wire = dict[str, object]
-Call = Callable[..., Awaitable[Wire]]
+Call = Callable[..., Awaitable["Wire"]]
 Params = dict[str, str | None]
 
 
@@ -99,7 +99,7 @@ class AnalyticsCalls(Protocol):
         ...
 
 
-Report = Callable[["Engine", ReportChoice], Awaitable[Wire]]
+Report = Callable[["Engine", ReportChoice], Awaitable["Wire"]]
 
 
 async def _statistics(engine: Engine, wanted: ReportChoice) -> Wire:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -16,7 +16,8 @@ from ragstone.entrypoints.cli.context import (
 )
 from ragstone.entrypoints.cli.warm import warm
 
-Wire = dict[str, object]
+if TYPE_CHECKING:
+    from ragstone.entrypoints.wire import Wire
 
 app = typer.Typer(help="Look at what is remembered, forget it, and warm it up.", no_args_is_help=True)
 app.command("warm")(warm)

@@ -19,8 +19,7 @@ from ragstone.entrypoints.cli.context import (
 
 if TYPE_CHECKING:
     from ragstone.entrypoints.cli.backend import Backend, ChunkingOptions
-
-Wire = dict[str, object]
+    from ragstone.entrypoints.wire import Wire
 
 app = typer.Typer(
     help="How documents are cut: preview, figures, reading around a chunk.", no_args_is_help=True

@@ -20,9 +20,8 @@ from ragstone.entrypoints.cli.context import (
 
 if TYPE_CHECKING:
     from ragstone.entrypoints.cli.backend import Backend
+    from ragstone.entrypoints.wire import Wire
     from ragstone.types import JsonValue
-
-Wire = dict[str, object]
 
 app = typer.Typer(help="List, show and remove documents.", no_args_is_help=True)
 

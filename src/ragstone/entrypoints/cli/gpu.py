@@ -18,8 +18,7 @@ from ragstone.entrypoints.cli.context import (
 
 if TYPE_CHECKING:
     from ragstone.config import Loaded
-
-Wire = dict[str, object]
+    from ragstone.entrypoints.wire import Wire
 
 
 def gpu(

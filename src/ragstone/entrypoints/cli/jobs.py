@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
     from ragstone.config import Loaded
     from ragstone.entrypoints.cli.backend import Backend
-
-Wire = dict[str, object]
+    from ragstone.entrypoints.wire import Wire
 
 STATES = ("queued", "running", "ready", "failed", "cancelled")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)

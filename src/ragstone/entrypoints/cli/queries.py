@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -18,6 +19,20 @@ from ragstone.entrypoints.cli.context import (
 app = typer.Typer(help="Look at what was asked, and forget it.", no_args_is_help=True)
 
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100, help="How many at most.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """How a list of questions is shown: its name on the wire, its columns, and what an empty one says."""
+
+    name: str
+    columns: tuple[str, ...]
+    nothing: str
+
+
+POPULAR = Listing("queries", ("count", "query", "last_asked_at"), "No such question was asked yet.")
+COMPLETIONS = Listing("completions", ("count", "query"), "No question begins so yet.")
+SIMILAR = Listing("queries", ("similarity", "count", "query"), "No question like it was asked yet.")
 
 
 @app.command("popular")
@@ -38,16 +53,10 @@ def popular(
     Example: ragstone queries popular --days 7
     """
     from ragstone.entrypoints.cli.query_backend import PopularChoice
-    from ragstone.entrypoints.cli.show_queries import query_table
 
     wanted = PopularChoice(limit, days, prefix, text, collection)
     found = with_backend(load_settings(context, home), lambda backend: backend.queries.popular(wanted))
-    if as_json:
-        print_json(found)
-    elif not found["queries"]:
-        print("No such question was asked yet.")
-    else:
-        console().print(query_table(found, "queries", ("count", "query", "last_asked_at")))
+    _print(found, POPULAR, as_json)
 
 
 @app.command("complete")
@@ -59,16 +68,9 @@ def complete(
     home: HomeOption = None,
 ) -> None:
     """Complete the beginning of a question to those that were asked most."""
-    from ragstone.entrypoints.cli.show_queries import query_table
-
     loaded = load_settings(context, home)
     found = with_backend(loaded, lambda backend: backend.queries.complete(prefix, limit))
-    if as_json:
-        print_json(found)
-    elif not found["completions"]:
-        print("No question begins so yet.")
-    else:
-        console().print(query_table(found, "completions", ("count", "query")))
+    _print(found, COMPLETIONS, as_json)
 
 
 @app.command("similar")
@@ -80,16 +82,9 @@ def similar(
     home: HomeOption = None,
 ) -> None:
     """Find questions that were asked and are like this one."""
-    from ragstone.entrypoints.cli.show_queries import query_table
-
     loaded = load_settings(context, home)
     found = with_backend(loaded, lambda backend: backend.queries.similar(question, limit))
-    if as_json:
-        print_json(found)
-    elif not found["queries"]:
-        print("No question like it was asked yet.")
-    else:
-        console().print(query_table(found, "queries", ("similarity", "count", "query")))
+    _print(found, SIMILAR, as_json)
 
 
 @app.command("statistics")
@@ -148,3 +143,14 @@ def erase(
         return
     count = found["erased"]
     print(f"{count} question{'' if count == 1 else 's'} erased, {found['logged']} rows of the log removed.")
+
+
+def _print(found: dict[str, object], listing: Listing, as_json: bool) -> None:
+    from ragstone.entrypoints.cli.show_queries import query_table
+
+    if as_json:
+        print_json(found)
+    elif not found[listing.name]:
+        print(listing.nothing)
+    else:
+        console().print(query_table(found, listing.name, listing.columns))

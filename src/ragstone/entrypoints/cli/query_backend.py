@@ -10,11 +10,11 @@ from ragstone.entrypoints import wire_queries, wire_statistics, wire_traces
 from ragstone.service.queries import PopularRequest
 
 if TYPE_CHECKING:
+    from ragstone.entrypoints.wire import Wire
     from ragstone.runtime import Engine
 
-Wire = dict[str, object]
 ErasedKind = Literal["q", "client", "user", "all"]
-Call = Callable[..., Awaitable[Wire]]
+Call = Callable[..., Awaitable["Wire"]]
 """`RemoteBackend`'s way to the server: method, path, and `query` or `body`."""
 
 

@@ -20,9 +20,8 @@ from ragstone.entrypoints.cli.documents import read_json_option
 
 if TYPE_CHECKING:
     from ragstone.entrypoints.cli.backend import Backend, Question
+    from ragstone.entrypoints.wire import Wire
     from ragstone.types import JsonValue
-
-Wire = dict[str, object]
 
 CollectionsOption = Annotated[
     list[str] | None, typer.Option("-c", "--collection", help="Where to look; may be given several times.")

@@ -20,9 +20,8 @@ from ragstone.telemetry.spans import TRACEPARENT, present_span
 if TYPE_CHECKING:
     from ragstone.entrypoints.cli.backend import AddFile, ChunkingOptions, DocumentChoice, Question
     from ragstone.entrypoints.cli.chunks import PreviewFile
+    from ragstone.entrypoints.wire import Wire
     from ragstone.types import JsonValue
-
-Wire = dict[str, object]
 
 ANSWER_TIMEOUT_S = 600.0
 UPLOAD_WAIT_S = 300.0

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-Wire = dict[str, object]
+    from ragstone.entrypoints.wire import Wire
 
 SNIPPET_CHARS = 320
 

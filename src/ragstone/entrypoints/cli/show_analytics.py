@@ -11,7 +11,8 @@ from rich.table import Table
 if TYPE_CHECKING:
     from rich.console import Console
 
-Wire = dict[str, object]
+    from ragstone.entrypoints.wire import Wire
+
 BAR_CELLS = 40
 TEXT_COLUMNS = frozenset(
     {"question", "title", "source", "value", "term", "model", "date", "time", "type", "message", "cache"}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from rich.markup import escape
 from rich.table import Table
 
-Wire = dict[str, object]
+if TYPE_CHECKING:
+    from ragstone.entrypoints.wire import Wire
 
 
 def query_table(found: Wire, name: str, columns: Sequence[str]) -> Table:

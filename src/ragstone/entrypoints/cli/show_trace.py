@@ -11,7 +11,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from rich.console import Console
 
-Wire = dict[str, object]
+    from ragstone.entrypoints.wire import Wire
 
 BAR_CELLS = 40
 EIGHTHS = " ▏▎▍▌▋▊▉█"

@@ -18,9 +18,8 @@ from ragstone.entrypoints.cli.context import (
 
 if TYPE_CHECKING:
     from ragstone.entrypoints.cli.backend import Backend
+    from ragstone.entrypoints.wire import Wire
     from ragstone.ingest.sources.catalogue import FolderEntry
-
-Wire = dict[str, object]
 
 app = typer.Typer(help="List, sync and watch the sources of sources.toml.", invoke_without_command=True)
 Names = Annotated[list[str] | None, typer.Argument(help="Names of sources.")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -15,10 +15,11 @@ from ragstone.entrypoints.cli.context import (
     with_backend,
 )
 
+if TYPE_CHECKING:
+    from ragstone.entrypoints.wire import Wire
+
 COLUMNS = ("count", "errors", "p50", "p95", "p99", "max")
 """What fits; `--json` has the rest."""
-
-Wire = dict[str, object]
 
 
 def stats(

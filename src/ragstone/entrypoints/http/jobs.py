@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Query, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from ragstone.entrypoints import wire_work
 from ragstone.entrypoints.http.context import EngineOf, respond
 from ragstone.entrypoints.http.examples import JOB, documented
+from ragstone.entrypoints.http.streaming import Frame, stream
 from ragstone.store.job_rows import Job
 from ragstone.types import JobId, JobState
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
-
-NDJSON = "application/x-ndjson"
 
 
 @router.get("", summary="List jobs", responses=documented({200: {"jobs": [JOB], "next_cursor": None}}))
@@ -46,24 +44,7 @@ async def follow_job(request: Request, engine: EngineOf, job_id: str) -> Respons
 
     Server-sent events, or NDJSON by `Accept`.
     """
-    is_ndjson = NDJSON in request.headers.get("accept", "")
-    events = engine.jobs.events(JobId(job_id))
-    try:
-        first = await anext(events)
-    except BaseException:
-        await events.aclose()
-        raise
-
-    async def body() -> AsyncIterator[bytes]:
-        async with contextlib.aclosing(events):
-            yield _line(0, first, is_ndjson=is_ndjson)
-            seq = 0
-            async for job in events:
-                seq += 1
-                yield _line(seq, job, is_ndjson=is_ndjson)
-
-    media_type = NDJSON if is_ndjson else "text/event-stream"
-    return StreamingResponse(body(), media_type=media_type, headers={"Cache-Control": "no-store"})
+    return await stream(request, _frames(engine.jobs.events(JobId(job_id))))
 
 
 @router.post("/{job_id}/cancel", summary="Cancel a job", responses=documented({200: JOB}))
@@ -78,9 +59,10 @@ async def retry_job(engine: EngineOf, job_id: str) -> Response:
     return respond(wire_work.explained_job(await engine.jobs.retry(JobId(job_id))))
 
 
-def _line(seq: int, job: Job, *, is_ndjson: bool) -> bytes:
-    name = "finished" if job.is_over else "progress"
-    payload = msgspec.json.encode({"event": name, "seq": seq, **wire_work.job(job)})
-    if is_ndjson:
-        return payload + b"\n"
-    return b"event: %s\nid: %d\ndata: %s\n\n" % (name.encode(), seq, payload)
+async def _frames(jobs: AsyncGenerator[Job, None]) -> AsyncGenerator[Frame, None]:
+    seq = 0
+    async with contextlib.aclosing(jobs):
+        async for job in jobs:
+            name = "finished" if job.is_over else "progress"
+            yield Frame(name, seq, {"event": name, "seq": seq, **wire_work.job(job)})
+            seq += 1

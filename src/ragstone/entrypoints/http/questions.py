@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 
-import msgspec
 from fastapi import APIRouter, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from ragstone.answer.events import AnswerEvent, Finished
 from ragstone.entrypoints import wire
@@ -16,13 +15,12 @@ from ragstone.entrypoints.http.context import EngineOf, request_id_of, respond, 
 from ragstone.entrypoints.http.examples import ANSWERED, SEARCHED, documented
 from ragstone.entrypoints.http.repeated import Understood, note_answer, note_result
 from ragstone.entrypoints.http.schemas import AskBody, Neighbours, SearchBody
+from ragstone.entrypoints.http.streaming import Frame, stream
 from ragstone.entrypoints.requests import read_expansion, search_request
 from ragstone.runtime import Engine
 from ragstone.types import Answer, AnswerRequest, SearchRequest
 
 router = APIRouter(prefix="/v1")
-
-NDJSON = "application/x-ndjson"
 
 
 @router.post("/search", tags=["search"], summary="Search", responses=documented({200: SEARCHED}))
@@ -46,7 +44,7 @@ async def ask(request: Request, engine: EngineOf, body: AskBody) -> Response:
     """
     asked = AnswerRequest(_search_request(engine, body, body.question), body.temperature)
     if body.stream:
-        return await _stream(request, engine, asked, explain=body.explain)
+        return await stream(request, _frames(request, engine.answers.stream(asked), explain=body.explain))
     answer = await while_connected(request, engine.answers.ask(asked))
     _tell(request, answer)
     await note_answer(request, engine, Understood(asked, body.explain), answer)
@@ -67,37 +65,18 @@ def _search_request(engine: Engine, body: SearchBody | AskBody, query: str) -> S
     return asked if body.cache else replace(asked, use_cache=False)
 
 
-async def _stream(request: Request, engine: Engine, asked: AnswerRequest, *, explain: bool) -> Response:
-    """Events as they come. The first one is awaited here, so that a wrong request still gets its status."""
-    is_ndjson = NDJSON in request.headers.get("accept", "")
+async def _frames(
+    request: Request, events: AsyncGenerator[AnswerEvent, None], *, explain: bool
+) -> AsyncGenerator[Frame, None]:
     request_id = request_id_of(request)
-    events = engine.answers.stream(asked)
-    try:
-        first = await anext(events)
-    except BaseException:
-        await events.aclose()
-        raise
-
-    async def body() -> AsyncIterator[bytes]:
-        async with contextlib.aclosing(events):
-            yield _line(first, is_ndjson=is_ndjson, explain=explain, request_id=request_id)
-            async for event in events:
-                if isinstance(event, Finished):
-                    _tell(request, event.answer)
-                yield _line(event, is_ndjson=is_ndjson, explain=explain, request_id=request_id)
-
-    media_type = NDJSON if is_ndjson else "text/event-stream"
-    return StreamingResponse(body(), media_type=media_type, headers={"Cache-Control": "no-store"})
+    async with contextlib.aclosing(events):
+        async for event in events:
+            if isinstance(event, Finished):
+                _tell(request, event.answer)
+            yield Frame(event.name, event.seq, wire.event(event, explain=explain, request_id=request_id))
 
 
 def _tell(request: Request, answer: Answer) -> None:
     """What the middleware says of the request."""
     request.scope["ragstone.timings_ms"] = answer.timings_ms
     request.scope["ragstone.answer_id"] = answer.answer_id
-
-
-def _line(event: AnswerEvent, *, is_ndjson: bool, explain: bool, request_id: str) -> bytes:
-    payload = msgspec.json.encode(wire.event(event, explain=explain, request_id=request_id))
-    if is_ndjson:
-        return payload + b"\n"
-    return b"event: %s\nid: %d\ndata: %s\n\n" % (event.name.encode(), event.seq, payload)

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from anyio import to_thread
-from pathspec import GitIgnoreSpec
 
 from ragstone.errors import FileTooLarge, InvalidRequest, SourceFailed
+from ragstone.ingest.patterns import Patterns
 from ragstone.ingest.sources.folder import require_allowed
 from ragstone.ingest.sources.git_command import Git
 from ragstone.ingest.sources.ports import Listed, SourceItem
@@ -60,8 +60,7 @@ class GitSource:
         self._guard = guard
         self._options = options
         self._git = Git(folder, options.timeout_s, options.max_pack_bytes)
-        self._include = GitIgnoreSpec.from_lines(options.include) if options.include else None
-        self._exclude = GitIgnoreSpec.from_lines(options.exclude)
+        self._patterns = Patterns(options.include, options.exclude)
 
     async def items(self, known: Mapping[str, KnownItem]) -> AsyncGenerator[Listed, None]:
         """Every file of the newest commit; only blobs that are not here yet are fetched.
@@ -148,9 +147,9 @@ class GitSource:
 
     def _is_wanted(self, path: str) -> bool:
         """As in a folder: hidden files are left out."""
-        if any(part.startswith(".") for part in path.split("/")) or self._exclude.match_file(path):
+        if any(part.startswith(".") for part in path.split("/")) or self._patterns.excludes(path):
             return False
-        return self._include is None or self._include.match_file(path)
+        return self._patterns.includes(path)
 
     async def _fetch_blobs(self, shas: Sequence[str]) -> None:
         """Those of the blobs that are not here yet, in one request instead of one for each."""

@@ -11,7 +11,6 @@ from urllib.parse import urljoin, urlsplit
 
 import anyio
 from anyio import to_thread
-from pathspec import GitIgnoreSpec
 
 from ragstone.errors import (
     FetchFailed,
@@ -21,6 +20,7 @@ from ragstone.errors import (
     InvalidRequest,
     RagstoneError,
 )
+from ragstone.ingest.patterns import Patterns
 from ragstone.ingest.sources.page import PageHead, read_page
 from ragstone.ingest.sources.ports import FailedItem, Incomplete, Listed, SourceItem
 from ragstone.ingest.sources.robots import LARGEST_BYTES, Robots, read_robots
@@ -86,8 +86,7 @@ class WebSource:
         self._url = url
         self._fetcher = fetcher
         self._options = options
-        self._include = GitIgnoreSpec.from_lines(options.include) if options.include else None
-        self._exclude = GitIgnoreSpec.from_lines(options.exclude)
+        self._patterns = Patterns(options.include, options.exclude)
 
     async def items(self, known: Mapping[str, KnownItem]) -> AsyncGenerator[Listed, None]:
         """Every page that the first one leads to; see `Source`.
@@ -134,9 +133,9 @@ class WebSource:
 
     def _is_wanted(self, url: str) -> bool:
         path = urlsplit(url).path.lstrip("/")
-        if self._exclude.match_file(path):
+        if self._patterns.excludes(path):
             return False
-        return self._include is None or path == "" or self._include.match_file(path) or path.endswith("/")
+        return path == "" or path.endswith("/") or self._patterns.includes(path)
 
     async def _visit(self, crawl: _Crawl, url: str, *, is_first: bool) -> _Visit:
         """Fetch a page. One in trouble keeps what is known of it, links included."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 Wire = dict[str, object]
 
 STATES = ("queued", "running", "ready", "failed", "cancelled")
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 FALLBACK_PLACES = 4
 """For `ragstone worker` where the server has none of its own."""
 
@@ -147,22 +145,17 @@ def worker(
 
 async def _work(loaded: Loaded, places: int, *, is_until_empty: bool) -> None:
     from ragstone.entrypoints.http.exporter import exporting, watching_loop
-    from ragstone.entrypoints.http.serve import end_at_the_next_signal
+    from ragstone.operate.signals import on_end
 
     stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
     async with own_engine(loaded) as engine, exporting(engine), watching_loop(engine):
 
         def stop() -> None:
-            """Take nothing new; the next signal ends the process at once."""
+            """Take nothing new."""
             engine.drain.begin()
             stopped.set()
-            for name in SIGNALS:
-                loop.remove_signal_handler(name)
-            end_at_the_next_signal()
 
-        for name in SIGNALS:
-            loop.add_signal_handler(name, stop)
+        on_end(stop)
         engine.worker.start(places)
         engine.sampler.start()
         print(f"Ragstone works on {places} jobs at once; Ctrl-C stops it.", file=sys.stderr, flush=True)

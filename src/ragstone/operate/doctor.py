@@ -21,6 +21,7 @@ async def examine(loaded: Loaded) -> list[Finding]:
         lambda: to_thread.run_sync(doctor_machine.look_at_machine),
         lambda: to_thread.run_sync(look_at_settings, loaded),
         lambda: to_thread.run_sync(doctor_machine.look_at_home, loaded),
+        lambda: to_thread.run_sync(doctor_machine.look_at_log, loaded),
         lambda: to_thread.run_sync(doctor_machine.look_at_port, loaded),
         lambda: _model(loaded),
         lambda: to_thread.run_sync(_gpu, loaded),

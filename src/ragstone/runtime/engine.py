@@ -143,7 +143,7 @@ async def open_engine(
             errors=asking.errors,
             sampler=open_sampler(stack, base, asking.log),
             warmer=open_warmer(stack, base, asking, worker),
-            checker=Checker(database, follower, taking.writer, base.embedder, taking.blobs),
+            checker=Checker(database, follower, taking.writer, base.embedder, taking.blobs, base.home.log),
             health=open_health(stack, base, drain),
             gpu=GpuVerifier(settings.models, lambda: base.embedder.placement),
             metrics=metrics,

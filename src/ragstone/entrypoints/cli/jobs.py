@@ -17,7 +17,7 @@ from ragstone.entrypoints.cli.context import (
     load_settings,
     own_engine,
     print_json,
-    run_async,
+    run_on,
     with_backend,
 )
 
@@ -140,7 +140,7 @@ def worker(
     loaded = load_settings(context, home, {"telemetry.metrics_port": metrics_port})
     start_logs(loaded.settings)
     count = places or loaded.settings.ingest.workers or FALLBACK_PLACES
-    run_async(_work(loaded, count, is_until_empty=is_until_empty))
+    run_on(_work(loaded, count, is_until_empty=is_until_empty))
 
 
 async def _work(loaded: Loaded, places: int, *, is_until_empty: bool) -> None:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragstone.entrypoints.cli.context import HomeOption, load_settings, own_engine, quiet_logs, run_async
+from ragstone.entrypoints.cli.context import (
+    HomeOption,
+    load_settings,
+    own_engine,
+    quiet_logs,
+    run_async,
+    run_on,
+)
 
 if TYPE_CHECKING:
     from ragstone.config import Loaded
@@ -28,7 +35,7 @@ def serve(
 
     loaded = load_settings(context, home, {"server.host": host, "server.port": port})
     start_logs(loaded.settings)
-    run_async(serve_http(loaded, _announce))
+    run_on(serve_http(loaded, _announce))
 
 
 def mcp(context: typer.Context, home: HomeOption = None) -> None:

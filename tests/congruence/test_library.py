@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,83 @@ with Ragstone() as rag:
     rag.add_text("The lamp is lit.")
     print(rag.ask("Is the lamp lit?").text)
 """
+
+
+STREAMING = """
+import asyncio, json, sqlite3, sys
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from ragstone import AsyncRagstone
+from ragstone.errors import InvalidRequest
+
+exporter = InMemorySpanExporter()
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+trace.set_tracer_provider(provider)
+tracer = trace.get_tracer("program")
+
+async def main():
+    answers, inside = [], set()
+    async with AsyncRagstone(settings={"cache.enabled": False}) as rag:
+        await rag.add_text("The lamp is lit.")
+        answers.append((await rag.ask("Is the lamp lit?")).answer_id)
+        with tracer.start_as_current_span("program"):
+            async for event in rag.stream("Is the lamp lit?"):
+                inside.add(trace.get_current_span().name)
+                last = event
+        answers.append(last.answer.answer_id)
+        half = rag.stream("Is the lamp lit?")
+        await anext(half)
+        await asyncio.create_task(half.aclose())
+        try:
+            [event async for event in rag.stream(" ")]
+        except InvalidRequest as error:
+            refused = error.code
+        traces = [(await rag.trace(answer_id)).record.question for answer_id in answers]
+    with sqlite3.connect(f"{sys.argv[1]}/log.db") as log:
+        rows = log.execute("SELECT kind, door, answer_id, request_id FROM query_logs ORDER BY id").fetchall()
+    spans = exporter.get_finished_spans()
+    names = {span.context.span_id: span.name for span in spans}
+    roots = [(span.name, names.get(span.parent and span.parent.span_id)) for span in spans]
+    print(json.dumps({
+        "answers": answers, "traces": traces, "rows": rows, "inside": sorted(inside), "refused": refused,
+        "doors": [root for root in roots if root[0] == "ragstone ask"],
+    }))
+
+asyncio.run(main())
+"""
+
+
+def test_a_streamed_answer_is_noted_as_a_whole_one_is(home: Path) -> None:
+    """A trace of the answer, a row with the door and a request of its own, a span; and the program's own
+    span is the present one between two events.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", STREAMING, str(home)],
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_LIMIT_S,
+        check=False,
+        env=environment(home, None),
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert found["traces"] == ["Is the lamp lit?"] * 2
+    asked = [row for row in found["rows"] if row[2] in found["answers"]]
+    assert [(kind, door) for kind, door, _, _ in asked] == [("ask", "python")] * 2
+    assert len({request_id for *_, request_id in asked} - {None, ""}) == 2
+    assert found["doors"] == [
+        ["ragstone ask", None],
+        ["ragstone ask", "program"],
+        ["ragstone ask", None],
+        ["ragstone ask", None],
+    ]
+    assert found["inside"] == ["program"]
+    assert found["refused"] == "invalid_request"
 
 
 def test_the_library_prints_nothing_of_its_own(home: Path) -> None:

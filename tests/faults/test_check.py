@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -49,7 +49,13 @@ def test_a_healthy_home_passes(copy: Path) -> None:
     done = run_command("check", "--json", home=copy)
 
     assert done.exit_code == 0
-    assert done.json == {"ok": True, "document_count": 5, "chunk_count": 5, "problems": []}
+    assert done.json == {
+        "ok": True,
+        "document_count": 5,
+        "chunk_count": 5,
+        "log_layout": None,
+        "problems": [],
+    }
 
 
 def damage_vectors(home: Path) -> None:
@@ -110,6 +116,55 @@ def test_a_damaged_vector_does_not_displace_sound_ones(copy: Path) -> None:
     with Ragstone(copy) as rag:
         assert found_words(rag, "dense", top_k=1) == {word_of_chunk(rag, copy, 5)}
         assert found_words(rag, "hybrid") == set(WORDS)
+
+
+def scribble(log: Path) -> None:
+    """Bytes that mean nothing in the middle of the file."""
+    with log.open("r+b") as file:
+        file.seek(log.stat().st_size // 2)
+        file.write(b"\xa5" * 4096)
+
+
+def replace(log: Path) -> None:
+    """A file that is no database."""
+    log.write_bytes(b"no database at all" * 1000)
+
+
+def renumber(log: Path) -> None:
+    """As a later version might leave it."""
+    with closing(sqlite3.connect(log)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+
+
+@pytest.mark.parametrize("damage", [scribble, replace, renumber])
+def test_a_damaged_log_is_told_and_can_be_moved_away(copy: Path, damage: Damage) -> None:
+    """By the check and by the doctor, who says what to do; without it all agrees, and a new one is made."""
+    with Ragstone(copy) as rag:
+        rag.search("quokka")
+    whole, well = run_command("check", "--json", home=copy), log_finding(copy)
+    damage(copy / "log.db")
+    found, ill = run_command("check", "--json", home=copy), log_finding(copy)
+    shown = run_command("check", home=copy).stdout
+    for name in ("log.db", "log.db-wal", "log.db-shm"):
+        (copy / name).unlink(missing_ok=True)
+    moved = run_command("check", "--json", home=copy)
+    with Ragstone(copy) as rag:
+        rag.search("quokka")
+    again = run_command("check", "--json", home=copy)
+
+    assert (whole.exit_code, whole.json["log_layout"], well["status"]) == (0, 1, "ok")
+    assert found.exit_code == 1
+    assert {(problem["store"], problem["repairable"]) for problem in problems(found.json)} == {("log", False)}
+    assert ill["status"] == "failed" and "log.db-wal" in str(ill["fix"])
+    assert "log.db" in shown and "5 documents, 5 chunks" in shown
+    assert (moved.exit_code, moved.json["log_layout"]) == (0, None)
+    assert (again.exit_code, again.json["log_layout"]) == (0, 1)
+
+
+def log_finding(home: Path) -> dict[str, object]:
+    """What the doctor says of the log."""
+    found = cast("list[dict[str, object]]", run_command("doctor", "--json", home=home).json["findings"])
+    return next(one for one in found if one["name"] == "log")
 
 
 def damage_rows(home: Path) -> None:

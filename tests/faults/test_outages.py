@@ -10,12 +10,13 @@ import pytest
 
 from ragstone.config import load
 from ragstone.deadline import Deadline
-from ragstone.errors import DocumentRejected
+from ragstone.errors import DocumentRejected, EmbeddingFailed
 from ragstone.ingest.queue import Accepted
 from ragstone.ingest.request import IngestRequest
 from ragstone.models.fakes import HashEmbedder
 from ragstone.runtime import Engine, open_engine
-from ragstone.types import Matrix, RawFile, Written
+from ragstone.types import Matrix, RawFile, SearchRequest, Written
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -149,6 +150,29 @@ async def test_jobs_of_one_document_run_one_after_the_other(home: Path) -> None:
         assert (await engine.jobs.wait(older.job_id, Deadline.after(WAIT_S))).is_over
         (document,) = (await engine.documents.list()).documents
         assert (await engine.documents.read(document.id)).text == "New news."
+
+
+async def test_reports_do_not_shut_searches_off(home: Path) -> None:
+    """However often grouping questions fails, the embedder is asked again by the next search."""
+    embedder = HashEmbedder()
+    async with opened(home, embedder, {"cache.enabled": False}, places=0) as engine:
+        await add(engine, "The heron waits.", "heron")
+        await engine.search.search(SearchRequest("Where is the heron?"))
+        await until(lambda: is_logged(engine), WAIT_S)
+        embedder.is_failing = True
+        for _ in range(20):
+            with pytest.raises(EmbeddingFailed):
+                await engine.analytics.clusters()
+        embedder.is_failing = False
+
+        found = await engine.search.search(SearchRequest("Where does the heron wait?", mode="dense"))
+
+    assert (len(found.hits), found.degraded) == (1, ())
+
+
+async def is_logged(engine: Engine) -> bool:
+    """Whether the log has a question."""
+    return bool(await engine.analytics.questions())
 
 
 @asynccontextmanager

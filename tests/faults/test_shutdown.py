@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -129,6 +130,20 @@ def test_who_waits_for_a_job_is_told_that_it_waits(home: Path) -> None:
     assert exit_code == 0
     assert set(statuses) <= {201, 202}
     assert statuses[-1] == 202
+
+
+@verifies("RES-06", "OBS-04")
+def test_the_end_is_no_part_of_a_request(home: Path) -> None:
+    """The line that tells of it has no request's id: neither of one before, nor of the command's own."""
+    with running_server(home) as server:
+        server.client.post("/v1/search", json={"query": "heron"}, headers={"x-request-id": "before"})
+    log = (home.parent / f"{home.name}-server.log").read_text("utf-8")
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+
+    (request,) = [line for line in lines if line["event"] == "http_response"]
+    (end,) = [line for line in lines if line["event"] == "draining"]
+    assert request["request_id"] == "before"
+    assert end.get("request_id", "") == ""
 
 
 def settings(generator: GeneratorDouble, grace_s: float) -> dict[str, str]:

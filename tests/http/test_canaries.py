@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sqlite3
+import tarfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -39,6 +40,13 @@ async def _refuse(request: Request) -> JSONResponse:
     asked = await request.json()
     said = f"cannot do {ECHO}: {asked['messages'][-1]['content']} for {request.headers['authorization']}"
     return JSONResponse({"error": {"message": said}}, 500)
+
+
+async def _refuse_all(request: Request) -> JSONResponse:
+    """As `_refuse`; its list of models fails, too, and quotes the key."""
+    if request.method == "POST":
+        return await _refuse(request)
+    return JSONResponse({"error": f"{ECHO} for {request.headers.get('authorization')}"}, 500)
 
 
 class Watched(NamedTuple):
@@ -178,6 +186,52 @@ def test_no_secret_is_in_what_clients_get(watched: Watched, tmp_path: Path) -> N
     assert "generator:failed" in found[0]
     for text in found:
         assert [secret for secret in SECRETS if secret in text] == []
+
+
+@verifies("OBS-04", "OPS-08")
+def test_a_breaker_that_is_open_says_no_word_of_the_prompt(tmp_path: Path) -> None:
+    """Its reason is shown everywhere, and the server behind it quotes the prompt: none of that is told."""
+    home, log_file = tmp_path / "home", tmp_path / "ragstone.log"
+    app = Starlette(routes=[Route("/v1/{rest:path}", _refuse_all, methods=["GET", "POST"])])
+    with serving(app) as model_url:
+        environ = {
+            "RAGSTONE_GENERATOR__BASE_URL": f"{model_url}/v1",
+            "RAGSTONE_GENERATOR__MODEL": "m",
+            "RAGSTONE_GENERATOR__API_KEY": KEY,
+            "RAGSTONE_RESILIENCE__BREAKER_FAILURES": "2",
+            "RAGSTONE_TELEMETRY__LOG_FILE": str(log_file),
+            "RAGSTONE_TELEMETRY__LOG_LEVEL": "debug",
+        }
+        with running_server(home, environ) as server:
+            server.client.post("/v1/documents", json={"text": f"The {TEXT} sat there."}).raise_for_status()
+            answers = [
+                server.client.post("/v1/ask", json={"question": f"Where is the {QUESTION}, {number}?"}).json()
+                for number in range(6)
+            ]
+            pages = [
+                server.client.get(path).text
+                for path in (
+                    "/health",
+                    "/health/ready",
+                    "/health/detailed",
+                    "/metrics",
+                    "/v1/analytics/errors",
+                )
+            ]
+            doctor = run_command("doctor", "--json", home=home, environ=environ)
+            bundle = tmp_path / "bundle.tar.gz"
+            made = run_command("support-bundle", "-o", bundle, home=home, environ=environ)
+
+    assert "generator:open" in [one for answer in answers for one in answer["degraded"]]
+    assert "left alone" in pages[0] and 'dependency="generator",state="open"} 1.0' in pages[3]
+    assert made.exit_code == 0
+    with tarfile.open(bundle) as archive:
+        files = [archive.extractfile(member) for member in archive.getmembers()]
+        packed = [file.read().decode() for file in files if file is not None]
+    assert any("left alone" in text for text in packed)
+    logged = [log_file.read_text("utf-8"), (tmp_path / "home-server.log").read_text("utf-8")]
+    told = [*pages, doctor.stdout + doctor.stderr, *packed, *logged]
+    assert [canary for text in told for canary in (*WORDS, KEY) if canary in text] == []
 
 
 @verifies("OBS-05")

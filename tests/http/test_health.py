@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import httpx2
 import pytest
@@ -21,7 +23,7 @@ from ragstone.models.ports import Embedder
 from ragstone.runtime import Engine, open_engine
 from tests.requirements import verifies
 from tests.support.generator import running_generator
-from tests.support.process import COMMAND, environment, running_server
+from tests.support.process import COMMAND, environment, run_command, running_server
 from tests.support.redis import free_port
 from tests.support.waiting import until, wait_until
 
@@ -151,6 +153,36 @@ def test_a_generator_that_is_away_degrades_and_is_asked_for_nothing(tmp_path: Pa
     assert (unwell["ready"], unwell["status"]) == (True, "degraded")
 
 
+@verifies("OBS-01", "OPS-08")
+def test_each_fallback_is_looked_at(tmp_path: Path) -> None:
+    """One that is away degrades and takes nothing out; health and doctor name it, and hide its key."""
+    key = "canary-key-5190"
+    with running_generator() as double:
+        away = f"http://user:{key}@127.0.0.1:{free_port()}/v1"
+        fallbacks = [
+            {"base_url": double.base_url, "model": "spare"},
+            {"base_url": away, "model": "gone", "api_key": key},
+        ]
+        environ = {
+            "RAGSTONE_GENERATOR__BASE_URL": double.base_url,
+            "RAGSTONE_GENERATOR__MODEL": "good",
+            "RAGSTONE_GENERATOR__FALLBACKS": json.dumps(fallbacks),
+        }
+        with running_server(tmp_path / "home", environ) as server:
+            found = wait_until(lambda: seen(server.client, "does not answer"), START_LIMIT_S)
+        doctor = run_command("doctor", "--json", home=tmp_path / "home", environ=environ)
+
+    detail = components_of(found)["generator"]["detail"]
+    assert (found["ready"], found["status"]) == (True, "degraded")
+    assert detail.startswith("good answers, then spare answers, then gone does not answer")
+    assert "quote" not in detail
+    told = {one["name"]: one for one in json.loads(doctor.stdout)["findings"]}
+    assert [told[name]["status"] for name in ("generator", "generator.fallbacks[0]")] == ["ok", "ok"]
+    gone = told["generator.fallbacks[1]"]
+    assert (gone["status"], "generator.fallbacks[1].base_url" in gone["fix"]) == ("note", True)
+    assert key not in json.dumps(found) + doctor.stdout + doctor.stderr
+
+
 @pytest.mark.anyio
 @verifies("EMB-04")
 async def test_a_failing_gpu_costs_no_request(home: Path) -> None:
@@ -203,6 +235,9 @@ def succeeded(url: str) -> httpx2.Response | None:
 def seen(client: httpx2.Client, words: str) -> dict[str, object] | None:
     """The report once it says this of the generator."""
     found: dict[str, object] = client.get("/health").json()
-    components = found["components"]
-    assert isinstance(components, dict)
-    return found if words in components["generator"]["detail"] else None
+    return found if words in components_of(found)["generator"]["detail"] else None
+
+
+def components_of(report: dict[str, object]) -> dict[str, dict[str, str]]:
+    """The parts by name."""
+    return cast("dict[str, dict[str, str]]", report["components"])

@@ -11,7 +11,7 @@ import os
 import traceback
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from ragstone.analytics.asked import Asked, present_ms
 from ragstone.errors import (
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from ragstone.analytics.query_log import QueryLog
 
 Severity = Literal["warning", "error", "critical"]
+Background = Literal["worker", "sync", "warming"]
+"""What works without anybody at a door, as the log of errors names it."""
+E = TypeVar("E", bound=BaseException)
 
 OPERATION_FAILURES = (DeadlineExceeded, DependencyFailed, NotReady, Overloaded)
 """Nothing that a caller did wrong."""
@@ -38,6 +41,21 @@ REMEMBERED = 1_000
 LONGEST_NAME = 200
 NOTED = "_ragstone_is_noted"
 """An error passes several doors on its way out."""
+
+
+class FailureSink(Protocol):
+    """Takes note of what failed beside requests."""
+
+    def __call__(
+        self,
+        error: BaseException,
+        operation: str,
+        *,
+        service: Background,
+        tenant_id: TenantId = DEFAULT_TENANT,
+    ) -> None:
+        """`operation` (a stage, a kind) of `service` failed with `error`; see `ErrorLog.note`."""
+        ...
 
 
 class ErrorLog:
@@ -53,13 +71,13 @@ class ErrorLog:
         error: BaseException,
         operation: str,
         *,
-        service: str | None = None,
+        service: Background | None = None,
         tenant_id: TenantId = DEFAULT_TENANT,
     ) -> None:
-        """Note that `operation` (a route, a tool, a stage) failed with `error`."""
+        """Note that `operation` (a route, a tool, a stage) failed; without `service` it is the door's."""
         caller = present_caller()
         code = error.code if isinstance(error, RagstoneError) else RagstoneError.code
-        if (caller.request_id, code) in self._told:
+        if service is None and (caller.request_id, code) in self._told:
             del self._told[caller.request_id, code]
             return
         self._note(error, operation, caller, service, tenant_id)
@@ -80,9 +98,9 @@ class ErrorLog:
         self, error: BaseException, operation: str, caller: Caller, service: str | None, tenant_id: TenantId
     ) -> None:
         code = error.code if isinstance(error, RagstoneError) else RagstoneError.code
-        if getattr(error, NOTED, False):
+        if _is_noted(error):
             return
-        setattr(error, NOTED, True)
+        noted(error)
         present = present_ms()
         self._log.record_error(
             ErrorRow(
@@ -100,6 +118,24 @@ class ErrorLog:
                 severity=severity_of(error),
             )
         )
+
+
+def noted(error: E) -> E:
+    """The error, which no door needs to note any more: the log has it."""
+    setattr(error, NOTED, True)
+    return error
+
+
+def _is_noted(error: BaseException) -> bool:
+    """Whether it, or what it was raised from, is the failure that was noted."""
+    present: BaseException | None = error
+    for _ in range(CAUSES):
+        if present is None:
+            break
+        if getattr(present, NOTED, False):
+            return True
+        present = present.__cause__
+    return False
 
 
 def severity_of(error: BaseException) -> Severity:

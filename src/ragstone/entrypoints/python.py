@@ -13,6 +13,7 @@ import anyio
 from ragstone.config import load
 from ragstone.deadline import Deadline
 from ragstone.entrypoints.python_analytics import AsyncAnalytics
+from ragstone.entrypoints.python_door import door, stream_through_door
 from ragstone.entrypoints.python_watching import Watching
 from ragstone.entrypoints.requests import read_chunking, read_metadata, search_request
 from ragstone.ingest.load import FoundFile, read, walk
@@ -169,7 +170,7 @@ class AsyncRagstone(Watching):
             fusion=fusion,
             expand=expand,
         )
-        with self.engine.tracing.door("ragstone search"):
+        with door(self.engine, "ragstone search"):
             return await self.engine.search.search(request)
 
     async def ask(
@@ -182,7 +183,7 @@ class AsyncRagstone(Watching):
             CollectionNotFound: a named collection does not exist.
         """
         request = search_request(self.engine.settings, question, collections=collections, top_k=top_k)
-        with self.engine.tracing.door("ragstone ask"):
+        with door(self.engine, "ragstone ask"):
             return await self.engine.answers.ask(AnswerRequest(request))
 
     def stream(
@@ -190,7 +191,7 @@ class AsyncRagstone(Watching):
     ) -> AsyncGenerator[AnswerEvent, None]:
         """The events of an answer; close the generator to stop the work."""
         request = search_request(self.engine.settings, question, collections=collections, top_k=top_k)
-        return self.engine.answers.stream(AnswerRequest(request))
+        return stream_through_door(self.engine, AnswerRequest(request))
 
     async def create_collection(
         self,

@@ -349,6 +349,7 @@ def check(report: CheckReport) -> Wire:
         "ok": not report.problems,
         "document_count": report.document_count,
         "chunk_count": report.chunk_count,
+        "log_layout": report.log_layout,
         "problems": [
             {"store": problem.store, "message": problem.message, "repairable": problem.is_repairable}
             for problem in report.problems

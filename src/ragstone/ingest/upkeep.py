@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 from anyio import to_thread
 
+from ragstone.errors import DependencyFailed
 from ragstone.store.database import now
 from ragstone.store.job_rows import (
     ClaimedJob,
@@ -22,6 +23,7 @@ from ragstone.telemetry.spans import OFF
 from ragstone.types import JobId, Written
 
 if TYPE_CHECKING:
+    from ragstone.analytics.error_log import FailureSink
     from ragstone.deadline import Deadline
     from ragstone.ingest.checkpoint import Checkpoint, Checkpoints
     from ragstone.ingest.request import IngestRequest
@@ -57,6 +59,7 @@ class WorkerParts:
     blobs: Blobs
     checkpoints: Checkpoints
     metrics: Metrics
+    note_failure: FailureSink
     tracing: Tracing = OFF
 
 
@@ -89,6 +92,9 @@ class JobUpkeep:
         log.warning("job_was_abandoned", job_id=claimed.job.id, stage=stage, failures=failures)
         message = f"Its worker ended or fell silent in the stage {stage!r} (failure {failures})."
         attempt = JobAttempt(claimed.lease.attempt, stage, now(), INTERRUPTED, message)
+        lost = DependencyFailed(message)
+        lost.code = INTERRUPTED
+        self._parts.note_failure(lost, stage, service="worker", tenant_id=claimed.tenant_id)
         if failures < self._settings.max_attempts:
             await postpone_job(connection, claimed.lease, attempt, failures=failures, wait_s=0.0)
             return False

@@ -195,11 +195,13 @@ class JobWorker:
             raise
         except RagstoneError as error:
             await self._failed(claimed, checkpoint, error)
-        except Exception:
+        except Exception as error:
             log.exception("job_failed_unexpectedly")
+            self._note(claimed, checkpoint, error)
             unexpected = RagstoneError(
                 "Ragstone failed on this file; the log of the worker has the details under the job's id."
             )
+            unexpected.__cause__ = error
             await self._failed(claimed, checkpoint, unexpected)
         finally:
             self._held.pop(job_id, None)
@@ -236,6 +238,7 @@ class JobWorker:
     async def _failed(self, claimed: ClaimedJob, checkpoint: FileCheckpoint, error: RagstoneError) -> None:
         """Try again what another time may mend; give up what will fail again."""
         attempt = _attempt(claimed, checkpoint, error.code, error.message)
+        self._note(claimed, checkpoint, error)
         verdict = judge(claimed, error, self._settings)
         log.info("job_attempt_failed", code=error.code, stage=attempt.stage, is_over=verdict.is_over)
         try:
@@ -252,6 +255,10 @@ class JobWorker:
             await forget_files(self._parts, claimed)
         else:
             await forget_if_over(self._parts, claimed)
+
+    def _note(self, claimed: ClaimedJob, checkpoint: FileCheckpoint, error: Exception) -> None:
+        tenant_id = claimed.tenant_id
+        self._parts.note_failure(error, checkpoint.stage, service="worker", tenant_id=tenant_id)
 
     async def _keep(self, claimed: ClaimedJob, attempt: JobAttempt, verdict: Verdict) -> bool:
         async with self._parts.database.write() as connection:

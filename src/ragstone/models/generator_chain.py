@@ -26,6 +26,11 @@ log = structlog.get_logger(__name__)
 FALLBACK = "generator:fallback"
 
 
+def breaker_name(place: int) -> str:
+    """What the breaker and the places of a generator are called, by where it stands in the chain."""
+    return f"generator_fallback_{place}" if place else "generator"
+
+
 @dataclass(frozen=True, slots=True)
 class Link:
     """One generator with what guards it."""

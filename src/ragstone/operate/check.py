@@ -1,9 +1,9 @@
-"""Do rows, vectors, indexes and originals agree? And making them agree again."""
+"""Do rows, vectors, indexes and originals agree, is the log whole? And making them agree again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,9 +16,12 @@ from ragstone.store.collections import all_collections
 from ragstone.store.database import integrity_problems
 from ragstone.store.documents import blob_names
 from ragstone.store.job_rows import job_blobs
+from ragstone.store.log_check import check_log
 from ragstone.store.passages import chunk_keys
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ragstone.index.follower import IndexFollower
     from ragstone.ingest.write import Writer
     from ragstone.models.ports import Embedder
@@ -31,7 +34,7 @@ MOST_LOOKS = 20
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that does not agree. `store` is rows, vectors, lexical, vector_index or blobs."""
+    """Something that does not agree. `store` is rows, vectors, lexical, vector_index, blobs or log."""
 
     store: str
     message: str
@@ -45,19 +48,28 @@ class CheckReport:
     document_count: int
     chunk_count: int
     problems: tuple[Problem, ...]
+    log_layout: int | None = None
+    """Version of the tables of the log; None when there is none, or none that can be read."""
 
 
 class Checker:
     """Compares the truth with itself and with this process's derived indexes."""
 
     def __init__(
-        self, database: Database, follower: IndexFollower, writer: Writer, embedder: Embedder, blobs: Blobs
+        self,
+        database: Database,
+        follower: IndexFollower,
+        writer: Writer,
+        embedder: Embedder,
+        blobs: Blobs,
+        log: Path,
     ) -> None:
         self._database = database
         self._follower = follower
         self._writer = writer
         self._embedder = embedder
         self._blobs = blobs
+        self._log = log
 
     async def check(self) -> CheckReport:
         """Look at everything; nothing is changed. Beside a writer it looks again until nothing moved."""
@@ -67,7 +79,12 @@ class Checker:
             report = await self._look()
             if not report.problems or await self._database.corpus_version() == version:
                 break
-        return report
+        log = await to_thread.run_sync(check_log, self._log, "integrity_check")
+        damaged = [
+            Problem("log", f"{text}; moved away, it is made anew", is_repairable=False)
+            for text in log.problems
+        ]
+        return replace(report, problems=(*report.problems, *damaged), log_layout=log.layout)
 
     async def _look(self) -> CheckReport:
         problems = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -12,6 +13,7 @@ from ragstone.errors import CacheFailed, InvalidSetting, RagstoneError
 from ragstone.operate import doctor_machine
 from ragstone.operate.doctor_settings import look_at_settings
 from ragstone.operate.findings import Finding, FindingStatus
+from ragstone.operate.generators import ConfiguredGenerator, configured_generators, reach_generator
 
 
 async def examine(loaded: Loaded) -> list[Finding]:
@@ -21,13 +23,14 @@ async def examine(loaded: Loaded) -> list[Finding]:
         lambda: to_thread.run_sync(doctor_machine.look_at_machine),
         lambda: to_thread.run_sync(look_at_settings, loaded),
         lambda: to_thread.run_sync(doctor_machine.look_at_home, loaded),
+        lambda: to_thread.run_sync(doctor_machine.look_at_log, loaded),
         lambda: to_thread.run_sync(doctor_machine.look_at_port, loaded),
         lambda: _model(loaded),
         lambda: to_thread.run_sync(_gpu, loaded),
         lambda: to_thread.run_sync(_ocr, loaded),
         lambda: _parser_walls(loaded),
         lambda: to_thread.run_sync(_grammars),
-        lambda: _generator(loaded),
+        lambda: _generators(loaded),
         lambda: _cache(loaded),
     )
     findings: list[Finding] = []
@@ -129,19 +132,23 @@ def _grammars() -> list[Finding]:
     return [Finding("grammars", "ok", f"{len(GRAMMARS)} for source code")]
 
 
-async def _generator(loaded: Loaded) -> list[Finding]:
-    configured = loaded.settings.generator
-    if configured.base_url is None:
+async def _generators(loaded: Loaded) -> list[Finding]:
+    generators = configured_generators(loaded.settings.generator)
+    if not generators:
         fix = "Set generator.base_url and generator.model for written answers."
         return [Finding("generator", "note", "none configured: answers quote the documents", fix)]
-    from ragstone.net.probe import probe
+    return await asyncio.gather(*map(_generator, generators))
 
-    reached = await probe(f"{configured.base_url.rstrip('/')}/models", configured.api_key.get_secret_value())
-    place = hide_credentials(configured.base_url)
-    if reached.problem is None:
-        return [Finding("generator", "ok", f"{configured.model!r} at {place}")]
-    fix = "Start it, or mend generator.base_url and generator.api_key."
-    return [Finding("generator", "failed", f"{place} {reached.problem}", fix)]
+
+async def _generator(generator: ConfiguredGenerator) -> Finding:
+    status, detail = await reach_generator(generator)
+    place = hide_credentials(generator.base_url)
+    if status == "ok":
+        return Finding(generator.setting, "ok", f"{generator.model!r} at {place}")
+    fix = f"Start it, or mend {generator.setting}.base_url and {generator.setting}.api_key."
+    # The first one is what was asked for; a fallback is only missed when that fails, too.
+    is_first = generator.setting == "generator"
+    return Finding(generator.setting, "failed" if is_first else "note", f"{place} {detail}", fix)
 
 
 async def _cache(loaded: Loaded) -> list[Finding]:

@@ -19,6 +19,7 @@ from ragstone.operate.versions import main_versions, version_of
 LEAST_FREE_BYTES = 2**30
 LEAST_MEMORY_BYTES = 512 * 2**20
 LEAST_OPEN_FILES = 1024
+SHOWN_PROBLEMS = 3
 LEAST_SQLITE = (3, 35, 0)
 """The first with RETURNING."""
 SAFE_SQLITE = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
@@ -153,6 +154,24 @@ def look_at_home(loaded: Loaded) -> list[Finding]:
         *_file_system(home.folder),
         Finding("disk", status, f"{free / 2**30:.1f} GiB free (at least 1 GiB is wanted)", fix),
     ]
+
+
+def look_at_log(loaded: Loaded) -> list[Finding]:
+    """Whether the log of requests can be read; without one the server makes one."""
+    from ragstone.store.log_check import check_log
+
+    path = Home(loaded.home).log
+    found = check_log(path, "quick_check")
+    if found.problems:
+        fix = (
+            f"Stop what runs on this home and move {path.name}, {path.name}-wal and {path.name}-shm away: "
+            "a new log is made. Statistics and rows of requests and errors so far are lost with it, no "
+            "document is; until then requests are answered and not logged."
+        )
+        return [Finding("log", "failed", "; ".join(found.problems[:SHOWN_PROBLEMS]), fix)]
+    if found.layout is None:
+        return [Finding("log", "ok", "none yet")]
+    return [Finding("log", "ok", f"{path.stat().st_size / 2**20:,.1f} MiB, layout {found.layout}")]
 
 
 def _permissions(home: Home) -> list[Finding]:

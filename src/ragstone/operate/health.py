@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from anyio import to_thread
 
+from ragstone.models.generator_chain import breaker_name
 from ragstone.models.unavailable import UnavailableEmbedder
 from ragstone.operate.look import GIVE_UP_S, ComponentHealth, Look, Seen, Status
 from ragstone.resilience.breaker import BreakerFigures
@@ -44,8 +45,9 @@ class HealthParts:
     generator: GeneratorChain | None
     cache: Cache
     breakers: Breakers
-    reach_generator: Callable[[], Awaitable[Seen]] | None = None
-    """Asks the generator's server whether it is there, without generating; None leaves it alone."""
+    reach_generators: Sequence[Callable[[], Awaitable[Seen]]] = ()
+    """Ask the server of the generator, then those of its fallbacks, whether they are there, without
+    generating; none leaves them alone."""
     reach_every_s: float = 30.0
 
 
@@ -74,7 +76,7 @@ class Health:
         self._clock = clock
         self._began = clock()
         self._phase: Phase = "serving"
-        every_s = parts.reach_every_s if parts.reach_generator is not None else 0.0
+        every_s = parts.reach_every_s if parts.reach_generators else 0.0
         self._devices = Look("devices", _find_devices, every_s=GPU_EVERY_S, clock=clock)
         self._looks = (
             Look("store", self._store, clock=clock),
@@ -141,16 +143,23 @@ class Health:
         )
 
     async def _generation(self) -> Seen:
-        generator, reach = self._parts.generator, self._parts.reach_generator
-        if generator is None:
+        if self._parts.generator is None:
             return "ok", "none: answers are extractive"
-        if (reason := self._left_alone("generator")) is not None:
+        models = self._parts.generator.models
+        seen = await asyncio.gather(*(self._generating(place) for place in range(len(models))))
+        told = ", then ".join(f"{model} {one[1]}".rstrip() for model, one in zip(models, seen, strict=True))
+        if all(status == "ok" for status, _ in seen):
+            return "ok", told
+        if all(status != "ok" for status, _ in seen):
+            told += "; answers quote the documents meanwhile"
+        return "degraded", told
+
+    async def _generating(self, place: int) -> Seen:
+        """How one of the chain is: 0 is the configured one, the others are its fallbacks."""
+        if (reason := self._left_alone(breaker_name(place))) is not None:
             return "degraded", reason
-        models = ", then ".join(generator.models)
-        if reach is None:
-            return "ok", models
-        status, detail = await reach()
-        return status, f"{models} {detail}"
+        reach = self._parts.reach_generators[place : place + 1]
+        return await reach[0]() if reach else ("ok", "")
 
     async def _caching(self) -> Seen:
         cache = self._parts.cache

@@ -23,6 +23,7 @@ from ragstone.store.query_reads import QueryFilter, TrackedQuery, audiences
 from ragstone.types import TenantId
 
 if TYPE_CHECKING:
+    from ragstone.analytics.error_log import FailureSink
     from ragstone.operate.load import Load
     from ragstone.settings import CacheSettings
     from ragstone.store.database import Database
@@ -100,6 +101,7 @@ class WarmingParts:
     load: Load
     worker: Worker
     metrics: Metrics
+    note_failure: FailureSink
 
     @property
     def is_busy(self) -> bool:
@@ -185,8 +187,10 @@ class Warmer:
             state = "cancelled"
         except RagstoneError as error:
             log.warning("warming_failed", code=error.code)
-        except Exception:
+            self._parts.note_failure(error, "warm", service="warming")
+        except Exception as error:
             log.exception("warming_failed")
+            self._parts.note_failure(error, "warm", service="warming")
         ended = replace(_timed(progress), state=state, finished_at=_now())
         self._last, self._progress = ended, None
         self._run_count += 1
@@ -249,6 +253,8 @@ class Warmer:
             await self._parts.ask_again(asking)
         except RagstoneError as error:  # its collection has gone, for example
             log.debug("question_not_warmed", code=error.code)
+            tenant_id = principal.tenant_id
+            self._parts.note_failure(error, asking.kind, service="warming", tenant_id=tenant_id)
             return "failed"
         return "warmed"
 

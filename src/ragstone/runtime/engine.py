@@ -23,7 +23,7 @@ from ragstone.operate.drain import Drain
 from ragstone.operate.gauges import Gauges
 from ragstone.operate.gpu import GpuVerifier
 from ragstone.operate.health import Health
-from ragstone.operate.warm import Warmer, WarmingParts
+from ragstone.operate.warm import Warmer
 from ragstone.runtime.asking import open_asking, open_sampler
 from ragstone.runtime.base import open_base
 from ragstone.runtime.operating import open_health
@@ -119,11 +119,11 @@ async def open_engine(
         database, follower, metrics = base.database, base.follower, base.metrics
         open_report(stack, metrics, settings)
         taking, asking = open_taking(stack, base), open_asking(stack, base)
-        parts, drain = worker_parts(base, taking, tracing), Drain(settings.server.shutdown_grace_s)
+        parts = worker_parts(base, taking, asking.errors.note, tracing)
+        drain = Drain(settings.server.shutdown_grace_s)
         incoming, worker = open_worker(stack, settings, base.home, parts, drain)
         jobs = JobService(parts, worker, JobQueue(parts, incoming, settings.ingest), follower)
         sources = build_sources(stack, settings, base.home, parts, JobIntake(taking.documents, jobs, worker))
-        warming = WarmingParts(database, asking.repeater, asking.load, worker, metrics)
         engine = Engine(
             settings=settings,
             home=base.home,
@@ -142,8 +142,8 @@ async def open_engine(
             transfer=LogTransfer(asking.log.file, database, settings),
             errors=asking.errors,
             sampler=open_sampler(stack, base, asking.log),
-            warmer=open_warmer(stack, warming, settings),
-            checker=Checker(database, follower, taking.writer, base.embedder, taking.blobs),
+            warmer=open_warmer(stack, base, asking, worker),
+            checker=Checker(database, follower, taking.writer, base.embedder, taking.blobs, base.home.log),
             health=open_health(stack, base, drain),
             gpu=GpuVerifier(settings.models, lambda: base.embedder.placement),
             metrics=metrics,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ragstone.errors import InvalidSetting
-from ragstone.models.generator_chain import GeneratorChain, Link
+from ragstone.models.generator_chain import GeneratorChain, Link, breaker_name
 from ragstone.models.guarded import GuardedEmbedder
 from ragstone.models.measured_generator import MeasuredGenerator
 from ragstone.models.traced_generator import TracedGenerator
@@ -84,9 +84,9 @@ def _named(configured: GeneratorSettings, given: Generator | None) -> Iterator[t
                 "name the first model there, for example RAGSTONE_GENERATOR__BASE_URL=http://127.0.0.1:11434/v1."
             )
         return
-    yield "generator", first
-    for number, fallback in enumerate(configured.fallbacks, start=1):
-        yield f"generator_fallback_{number}", _open(fallback.base_url, fallback)
+    yield breaker_name(0), first
+    for place, fallback in enumerate(configured.fallbacks, start=1):
+        yield breaker_name(place), _open(fallback.base_url, fallback)
 
 
 def _open_configured(configured: GeneratorSettings) -> Generator | None:

@@ -34,6 +34,8 @@ from ragstone.telemetry.performance import PerformanceReport
 from ragstone.telemetry.spans import Tracing
 
 if TYPE_CHECKING:
+    from ragstone.analytics.error_log import FailureSink
+    from ragstone.runtime.asking import Asking
     from ragstone.telemetry.metrics import Metrics
 
 
@@ -56,10 +58,17 @@ def open_taking(stack: AsyncExitStack, base: Base) -> Taking:
     return Taking(blobs, writer, ingest, DocumentService(base.database, writer, ingest, base.metrics))
 
 
-def worker_parts(base: Base, taking: Taking, tracing: Tracing) -> WorkerParts:
+def worker_parts(base: Base, taking: Taking, note_failure: FailureSink, tracing: Tracing) -> WorkerParts:
     """What a worker works with."""
-    checkpoints = Checkpoints(base.home.checkpoints, version("ragstone"))
-    return WorkerParts(base.database, taking.documents, taking.blobs, checkpoints, base.metrics, tracing)
+    return WorkerParts(
+        database=base.database,
+        documents=taking.documents,
+        blobs=taking.blobs,
+        checkpoints=Checkpoints(base.home.checkpoints, version("ragstone")),
+        metrics=base.metrics,
+        note_failure=note_failure,
+        tracing=tracing,
+    )
 
 
 def open_worker(
@@ -81,9 +90,12 @@ def open_report(stack: AsyncExitStack, metrics: Metrics, settings: Settings) -> 
     report.start()
 
 
-def open_warmer(stack: AsyncExitStack, parts: WarmingParts, settings: Settings) -> Warmer:
+def open_warmer(stack: AsyncExitStack, base: Base, asking: Asking, worker: JobWorker) -> Warmer:
     """What asks the most asked questions again."""
-    warmer = Warmer(parts, settings.cache)
+    parts = WarmingParts(
+        base.database, asking.repeater, asking.load, worker, base.metrics, asking.errors.note
+    )
+    warmer = Warmer(parts, base.settings.cache)
     stack.push_async_callback(warmer.aclose)
     return warmer
 
@@ -109,7 +121,7 @@ def build_sources(
             intake=intake,
             fetcher=fetcher,
             opener=SourceOpener(fetcher, home.clones, limits),
-            runner=SyncRunner(parts.database, intake, sync_limits, parts.metrics),
+            runner=SyncRunner(parts.database, intake, sync_limits, parts.metrics, parts.note_failure),
             catalogue=configured.catalogue or home.catalogue,
             settings=settings,
         )

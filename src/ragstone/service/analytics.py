@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
+import anyio
 from anyio import to_thread
 
 from ragstone.analytics.asked import present_ms
@@ -23,8 +23,7 @@ from ragstone.analytics.reports import (
     read_relevance,
     read_statistics,
 )
-from ragstone.deadline import Deadline
-from ragstone.errors import InvalidRequest
+from ragstone.errors import DeadlineExceeded, InvalidRequest
 from ragstone.store.log_pages import document_names
 from ragstone.store.log_tables import TABLES
 from ragstone.store.queries import audience_of
@@ -58,8 +57,6 @@ MOST_LISTED = 1_000
 GROUPED = 300
 """Questions that are compared with each other, the most asked ones."""
 GROUPING_LIMIT_S = 30.0
-EMBEDDED_AT_ONCE = 16
-"""Then somebody's question has its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,19 +161,19 @@ class AnalyticsService:
         Raises:
             InvalidRequest: the limit is out of range.
             DependencyFailed: the embedding model does not answer.
+            DeadlineExceeded: it takes longer than `GROUPING_LIMIT_S`.
+            Overloaded: it has more to do than may wait.
         """
         _check_limit(limit)
         asked = await self._read(period, principal, lambda found, wanted: texts(found, wanted, GROUPED))
         if not asked:
             return []
-        deadline = Deadline.after(GROUPING_LIMIT_S)
-        asked_texts = [question for question, _ in asked]
-        vectors = np.concatenate(
-            [
-                await self._embedder.embed_queries(asked_texts[start : start + EMBEDDED_AT_ONCE], deadline)
-                for start in range(0, len(asked_texts), EMBEDDED_AT_ONCE)
-            ]
-        )
+        try:
+            with anyio.fail_after(GROUPING_LIMIT_S):
+                # As passages: behind searches, and past the breaker that they depend on.
+                vectors = await self._embedder.embed_passages([question for question, _ in asked])
+        except TimeoutError as error:
+            raise DeadlineExceeded(f"Embedding took over {GROUPING_LIMIT_S:g} s; ask for less.") from error
         return (await to_thread.run_sync(group_questions, asked, vectors))[:limit]
 
     async def costs(self, period: Period = LAST_WEEK, principal: Principal = LOCAL_OWNER) -> Costs:

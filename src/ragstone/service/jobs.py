@@ -10,6 +10,7 @@ from uuid import UUID
 
 from anyio import to_thread
 
+from ragstone.analytics.error_log import noted
 from ragstone.deadline import Deadline
 from ragstone.errors import InvalidRequest
 from ragstone.ingest.job_payload import error_of_job, written_of
@@ -101,7 +102,9 @@ class JobService:
                 if job.state == "ready":
                     return written_of(job, self._follower.applied_version)
                 if job.is_over:
-                    raise error_of_job(job)
+                    error = error_of_job(job)
+                    # The worker that failed it, here or elsewhere, has put that into the log of errors.
+                    raise noted(error) if job.state == "failed" else error
                 is_held_up = job.state == "queued" and job.attempts > 0
                 if is_held_up or self._worker.is_ending or deadline.is_over:
                     return accepted

@@ -50,3 +50,9 @@ def log_fields() -> Mapping[str, object]:
 def bind_log_fields(**fields: object) -> None:
     """From here on, this task's lines say so, and those of tasks that it starts."""
     _fields.set({**_fields.get(), **fields})
+
+
+def leave_request() -> None:
+    """From here on, this task and those that it starts work for nobody in particular."""
+    _present.set(_NOBODY)
+    _fields.set(_NO_FIELDS)

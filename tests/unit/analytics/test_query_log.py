@@ -173,6 +173,22 @@ async def test_an_error_is_noted_once_and_without_its_words(file: LogFile) -> No
     assert "test_query_log.py" in str(row["stack"])
 
 
+async def test_what_was_raised_from_a_noted_error_is_the_same_failure(file: LogFile) -> None:
+    """A worker notes the cause; whoever waited for the job is told in other words. Another failure counts."""
+    log = log_on(file)
+    errors = ErrorLog(log)
+    cause, told = KeyError("a"), StoreFailed("in other words")
+    told.__cause__ = cause
+    errors.note(cause, "parse", service="worker")
+    errors.note(told, "POST /v1/documents")
+    errors.note(StoreFailed("another"), "POST /v1/documents")
+    await log.flush()
+
+    found = {(row["type"], row["service"]) for row in await rows_in(file, "error_logs")}
+    assert found == {("KeyError", "worker"), ("StoreFailed", "python")}
+    assert len(await rows_in(file, "error_logs")) == 2
+
+
 def test_errors_are_described_by_their_class() -> None:
     """Whose fault it is, what kind it is."""
     assert severity_of(InvalidRequest("x")) == "warning"

@@ -49,7 +49,7 @@ async def watched(
             None if generator is None else chain_of(generator),
             no_cache(),
             Breakers(),
-            reach,
+            () if reach is None else (reach,),
         )
     )
     yield health
@@ -173,7 +173,7 @@ async def test_the_generators_server_is_asked_in_the_background(tmp_path: Path) 
             last = await health.report()
 
     assert (statuses(first)["generator"], statuses(last)["generator"]) == ("ok", "degraded")
-    assert last.components[4].detail == "scripted does not answer"
+    assert last.components[4].detail == "scripted does not answer; answers quote the documents meanwhile"
     assert (last.is_ready, asked) == (True, 1)
 
 

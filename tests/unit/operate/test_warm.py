@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.support.failures import Failures
 from tests.support.questions import Tracked, open_tracked
 
 from ragstone.analytics.asking import Asking
@@ -55,7 +56,7 @@ async def tracked(tmp_path: Path) -> AsyncIterator[Tracked]:
 
 def warmer_on(tracked: Tracked, services: Services, load: Load, jobs: Jobs, **changed: object) -> Warmer:
     """A warmer that asks `services`."""
-    parts = WarmingParts(tracked.database, services, load, jobs, tracked.metrics)
+    parts = WarmingParts(tracked.database, services, load, jobs, tracked.metrics, Failures())
     return Warmer(parts, CacheSettings.model_validate(changed))
 
 

@@ -106,6 +106,14 @@ def with_backend(loaded: Loaded, work: Callable[[Backend], Awaitable[T]]) -> T:
     return run_async(run())
 
 
+def run_on(work: Coroutine[object, object, None]) -> None:
+    """Run the work of a command that serves others until it is told to end: none of it is the command's."""
+    from ragstone.telemetry.caller import leave_request
+
+    leave_request()
+    run_async(work)
+
+
 @asynccontextmanager
 async def own_engine(loaded: Loaded) -> AsyncIterator[Engine]:
     """An engine of this command's own, with its traces."""

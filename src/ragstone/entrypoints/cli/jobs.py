@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +17,7 @@ from ragstone.entrypoints.cli.context import (
     load_settings,
     own_engine,
     print_json,
-    run_async,
+    run_on,
     with_backend,
 )
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from ragstone.entrypoints.wire import Wire
 
 STATES = ("queued", "running", "ready", "failed", "cancelled")
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 FALLBACK_PLACES = 4
 """For `ragstone worker` where the server has none of its own."""
 
@@ -141,27 +139,22 @@ def worker(
     loaded = load_settings(context, home, {"telemetry.metrics_port": metrics_port})
     start_logs(loaded.settings)
     count = places or loaded.settings.ingest.workers or FALLBACK_PLACES
-    run_async(_work(loaded, count, is_until_empty=is_until_empty))
+    run_on(_work(loaded, count, is_until_empty=is_until_empty))
 
 
 async def _work(loaded: Loaded, places: int, *, is_until_empty: bool) -> None:
     from ragstone.entrypoints.http.exporter import exporting, watching_loop
-    from ragstone.entrypoints.http.serve import end_at_the_next_signal
+    from ragstone.operate.signals import on_end
 
     stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
     async with own_engine(loaded) as engine, exporting(engine), watching_loop(engine):
 
         def stop() -> None:
-            """Take nothing new; the next signal ends the process at once."""
+            """Take nothing new."""
             engine.drain.begin()
             stopped.set()
-            for name in SIGNALS:
-                loop.remove_signal_handler(name)
-            end_at_the_next_signal()
 
-        for name in SIGNALS:
-            loop.add_signal_handler(name, stop)
+        on_end(stop)
         engine.worker.start(places)
         engine.sampler.start()
         print(f"Ragstone works on {places} jobs at once; Ctrl-C stops it.", file=sys.stderr, flush=True)

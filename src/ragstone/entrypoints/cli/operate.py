@@ -33,7 +33,7 @@ def check(
     as_json: JsonOption = False,
     home: HomeOption = None,
 ) -> None:
-    """Prove that rows, vectors, indexes and originals agree; exits with 1 when they do not."""
+    """Prove that rows, vectors, indexes, originals and the log are sound; exits with 1 when they are not."""
     from ragstone.entrypoints import wire
 
     loaded = load_settings(context, home)
@@ -46,7 +46,8 @@ def check(
             note = "" if problem.is_repairable else " (cannot be repaired)"
             print(f"{problem.store}: {problem.message}{note}")
         verdict = f"{len(report.problems)} problems" if report.problems else "everything agrees"
-        print(f"{report.document_count} documents, {report.chunk_count} chunks: {verdict}.")
+        log = "no log" if report.log_layout is None else f"log of layout {report.log_layout}"
+        print(f"{report.document_count} documents, {report.chunk_count} chunks, {log}: {verdict}.")
         if any(problem.is_repairable for problem in report.problems) and not is_repair:
             print("`ragstone check --repair` mends what can be mended.")
     if report.problems:

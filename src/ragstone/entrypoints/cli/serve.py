@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ragstone.entrypoints.cli.context import HomeOption, load_settings, own_engine, quiet_logs, run_async
+from ragstone.entrypoints.cli.context import (
+    HomeOption,
+    load_settings,
+    own_engine,
+    quiet_logs,
+    run_async,
+    run_on,
+)
+
+if TYPE_CHECKING:
+    from ragstone.config import Loaded
 
 
 def serve(
@@ -25,7 +35,7 @@ def serve(
 
     loaded = load_settings(context, home, {"server.host": host, "server.port": port})
     start_logs(loaded.settings)
-    run_async(serve_http(loaded, _announce))
+    run_on(serve_http(loaded, _announce))
 
 
 def mcp(context: typer.Context, home: HomeOption = None) -> None:
@@ -33,16 +43,26 @@ def mcp(context: typer.Context, home: HomeOption = None) -> None:
 
     Example, for an assistant's configuration: {"command": "ragstone", "args": ["mcp"]}
     """
-    from ragstone.entrypoints.mcp.server import build_mcp_server
-
     loaded = load_settings(context, home)
     quiet_logs(loaded)
+    run_async(_serve_stdio(loaded))
 
-    async def run() -> None:
-        async with own_engine(loaded) as engine:
+
+async def _serve_stdio(loaded: Loaded) -> None:
+    """Serve until stdin or a signal ends it: what was noted is stored, what was started is ended."""
+    from ragstone.entrypoints.mcp.server import build_mcp_server
+    from ragstone.entrypoints.mcp.stdio import EndableInput
+    from ragstone.operate.signals import on_end
+
+    async with own_engine(loaded) as engine:
+        with EndableInput() as given:
+
+            def stop() -> None:
+                engine.drain.begin()
+                given.end()
+
+            on_end(stop)
             await build_mcp_server(engine).run_stdio_async()
-
-    run_async(run())
 
 
 def _announce(url: str) -> None:

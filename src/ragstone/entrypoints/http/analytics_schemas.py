@@ -68,7 +68,7 @@ class ErrorsQuery(ListQuery):
     """Which errors."""
 
     type: str | None = Field(None, description="Of this class.")
-    service: str | None = Field(None, description="Of this door, or `worker`.")
+    service: str | None = Field(None, description="Of this door, or `worker`, `sync` or `warming`.")
     severity: Literal["warning", "error", "critical"] | None = Field(None, description="Of this severity.")
 
     @property

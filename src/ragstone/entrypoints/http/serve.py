@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import signal
 import socket
-import threading
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import FrameType
@@ -24,6 +22,7 @@ from ragstone.errors import Refused
 from ragstone.home import remove_server_card, write_server_card
 from ragstone.models.openai_generator import load_sdk
 from ragstone.operate.drain import Drain
+from ragstone.operate.signals import end_at_the_next_signal
 from ragstone.runtime import Engine, open_engine
 from ragstone.telemetry.tracing import open_tracing
 
@@ -126,11 +125,3 @@ class _DrainingServer(uvicorn.Server):
         end_at_the_next_signal()
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._drain.begin)
-
-
-def end_at_the_next_signal() -> None:
-    """Give SIGINT and SIGTERM back to the system, which ends the process."""
-    if threading.current_thread() is not threading.main_thread():
-        return  # signals are not heard here
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)

@@ -19,6 +19,7 @@ from ragstone.store.database import now
 from ragstone.store.sources import LEASE_S, RunState, SourceRun, finish_run, renew_source, take_source
 
 if TYPE_CHECKING:
+    from ragstone.analytics.error_log import FailureSink
     from ragstone.ingest.sources.catalogue import SourceEntry
     from ragstone.ingest.sources.ports import Intake, Source
     from ragstone.store.database import Database
@@ -39,12 +40,14 @@ class SyncRunner:
         intake: Intake,
         limits: SyncLimits,
         metrics: Metrics,
+        note_failure: FailureSink,
         renew_s: float = LEASE_S / 4,
     ) -> None:
         self._database = database
         self._intake = intake
         self._limits = limits
         self._metrics = metrics
+        self._note_failure = note_failure
         self._renew_s = renew_s
         self._random = Random()  # noqa: S311 (jitter)
 
@@ -73,23 +76,32 @@ class SyncRunner:
         is_forced: bool = False,
     ) -> SourceRun:
         """Sync the source to its end; failures are part of the account, not raised."""
-        sync = Sync(self._database, self._intake, entry, self._limits)
+        sync = Sync(self._database, self._intake, entry, self._limits, self._note_failure)
         error: tuple[str, str] | None = None
         try:
             async with self._held(run_id):
                 await sync.run(open_source(), is_forced=is_forced)
         except RagstoneError as failure:
+            self._note(entry, failure)
             error = (failure.code, failure.message)
         except asyncio.CancelledError:
             error = ("internal", "The sync was interrupted; the next one takes up its work.")
             raise
-        except Exception:  # a worker: the run ends, the server goes on
+        except Exception as failure:  # a worker: the run ends, the server goes on
             log.exception("source_sync_failed", source=entry.name)
+            self._note(entry, failure)
             error = ("internal", "Ragstone failed on this source; the log has the details.")
+        else:
+            if sync.tally.guard is not None:
+                self._note(entry, sync.tally.guard)
         finally:
             run = _account(run_id, entry.name, sync.tally, error)
             await run_to_end(self._finish(entry, run))
         return run
+
+    def _note(self, entry: SourceEntry, failure: Exception) -> None:
+        """By the kind of the source: its name and its place are somebody's words."""
+        self._note_failure(failure, entry.kind, service="sync", tenant_id=PRINCIPAL.tenant_id)
 
     @asynccontextmanager
     async def _held(self, run_id: str) -> AsyncIterator[None]:

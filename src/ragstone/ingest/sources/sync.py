@@ -25,6 +25,7 @@ from ragstone.types import DEFAULT_TENANT, DocumentId, Principal, RawFile
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+    from ragstone.analytics.error_log import FailureSink
     from ragstone.ingest.sources.catalogue import Entry
     from ragstone.store.database import Database
 
@@ -52,21 +53,26 @@ class Tally:
     note: str | None = None
     guard: TooManyVanished | None = None
 
-    def fail(self, uri: str, error: RagstoneError) -> None:
-        """Count an item that could not be taken in."""
+    def fail(self, uri: str, error: RagstoneError) -> bool:
+        """Count an item that could not be taken in; whether it is one of the first, which are told of."""
         self.counts["failed"] += 1
-        if len(self.failures) < TOLD_FAILURES:
+        is_told = len(self.failures) < TOLD_FAILURES
+        if is_told:
             self.failures.append({"uri": uri, "code": error.code, "message": error.message})
+        return is_told
 
 
 class Sync:
     """One sync of one source. Whatever ends it half way, the next one takes up where it was."""
 
-    def __init__(self, database: Database, intake: Intake, entry: Entry, limits: SyncLimits) -> None:
+    def __init__(
+        self, database: Database, intake: Intake, entry: Entry, limits: SyncLimits, note_failure: FailureSink
+    ) -> None:
         self._database = database
         self._intake = intake
         self._entry = entry
         self._limits = limits
+        self._note_in_log = note_failure
         self._places = anyio.Semaphore(limits.concurrency)
         self._digest = entry.digest
         self._known: dict[str, KnownItem] = {}
@@ -107,7 +113,7 @@ class Sync:
                     self.tally.note = listed.reason
                 elif isinstance(listed, FailedItem):
                     self._seen.add(listed.uri)
-                    self.tally.fail(listed.uri, listed.error)
+                    self._fail(listed.uri, listed.error, listed.error)
                 elif self._is_unchanged(listed, usable):
                     self.tally.counts["unchanged"] += 1
                 elif source.finds_moves and listed.uri not in self._known:
@@ -149,13 +155,18 @@ class Sync:
         try:
             await self._settle(item, vanished)
         except RagstoneError as error:
-            self.tally.fail(item.uri, error)
+            self._fail(item.uri, error, error)
             await self._note_failure(item, error)
-        except Exception:  # a worker: the other items go on
+        except Exception as error:  # a worker: the other items go on
             log.exception("source_item_failed", source=self._entry.name)
-            self.tally.fail(item.uri, RagstoneError("Ragstone failed on this item; the log has the details."))
+            told = RagstoneError("Ragstone failed on this item; the log has the details.")
+            self._fail(item.uri, told, error)
         finally:
             self._places.release()
+
+    def _fail(self, uri: str, told: RagstoneError, cause: Exception) -> None:
+        if self.tally.fail(uri, told):
+            self._note_in_log(cause, "item", service="sync", tenant_id=PRINCIPAL.tenant_id)
 
     async def _settle(self, item: SourceItem, vanished: Vanished | None) -> None:
         old = self._known.get(item.uri)

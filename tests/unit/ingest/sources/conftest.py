@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.corpus import Parts, document, open_parts
+from tests.support.failures import Failures
 from tests.support.site import Site, running_site
 
 from ragstone.errors import BrokenDocument, RagstoneError
@@ -128,7 +129,7 @@ class Bench:
 
     async def sync(self, source: Source, *, is_forced: bool = False) -> Tally:
         """One sync."""
-        sync = Sync(self.intake.parts.database, self.intake, self.entry, self.limits)
+        sync = Sync(self.intake.parts.database, self.intake, self.entry, self.limits, Failures())
         return await sync.run(source, is_forced=is_forced)
 
     async def rows(self) -> dict[str, KnownItem]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import update
+from tests.support.failures import Failures
 from tests.unit.ingest.sources.conftest import Bench, ListedSource
 
 from ragstone.errors import SourceBusy, SourceFailed
@@ -28,7 +29,7 @@ LIMIT_S = 5.0
 
 def runner_of(bench: Bench) -> SyncRunner:
     """A runner, as each process has one."""
-    return SyncRunner(bench.intake.parts.database, bench.intake, SyncLimits(), Metrics("0"))
+    return SyncRunner(bench.intake.parts.database, bench.intake, SyncLimits(), Metrics("0"), Failures())
 
 
 async def runs_of(bench: Bench) -> list[SourceRun]:
@@ -113,7 +114,7 @@ async def test_a_run_of_a_dead_process_is_taken_over(bench: Bench) -> None:
 async def test_a_process_that_slept_stops_its_run(bench: Bench) -> None:
     """Woken after another run took the source, it writes nothing more and leaves that run alone."""
     database = bench.intake.parts.database
-    sleeper = SyncRunner(database, bench.intake, SyncLimits(), Metrics("0"), renew_s=0.05)
+    sleeper = SyncRunner(database, bench.intake, SyncLimits(), Metrics("0"), Failures(), renew_s=0.05)
     held = HeldSource()
     task = asyncio.create_task(sleeper.run(ENTRY, await sleeper.begin(ENTRY), lambda: held))
     await asyncio.wait_for(held.begun.wait(), LIMIT_S)

@@ -161,9 +161,9 @@ class Parts:
 
 
 @asynccontextmanager
-async def open_store(path: Path) -> AsyncIterator[Database]:
-    """A database that is closed at the end."""
-    database = await open_database(path, StoreSettings())
+async def open_store(path: Path, **changed: float) -> AsyncIterator[Database]:
+    """A database that is closed at the end; `changed` are store settings."""
+    database = await open_database(path, StoreSettings.model_validate(changed))
     try:
         yield database
     finally:

@@ -16,7 +16,7 @@ from ragstone.ingest.checkpoint import Checkpoint
 from ragstone.ingest.edit import edit_of, require_free_source, require_version
 from ragstone.ingest.former import Former
 from ragstone.ingest.job_payload import result_of
-from ragstone.ingest.originals import content_hash, drop_unused_original, dropping_unused
+from ragstone.ingest.originals import Originals, content_hash
 from ragstone.ingest.prepare import Earlier, Preparation, Prepared, Run, default_chunking
 from ragstone.ingest.request import IngestRequest
 from ragstone.search.legs import check_model
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from ragstone.deadline import Deadline
     from ragstone.ingest.write import Writer
     from ragstone.models.ports import Embedder
-    from ragstone.store.blobs import Blobs
     from ragstone.store.database import Database, StoreConnection
     from ragstone.telemetry.stages import StageTimer
 
@@ -61,14 +60,14 @@ class IngestPipeline:
         writer: Writer,
         parser: Parser,
         embedder: Embedder,
-        blobs: Blobs,
+        originals: Originals,
         settings: IngestSettings,
     ) -> None:
         self._database = database
         self._writer = writer
         self._embedder = embedder
         self.preparation = Preparation(parser, embedder, settings)
-        self._blobs = blobs
+        self._originals = originals
         self._settings = settings
 
     async def run(
@@ -167,7 +166,7 @@ class IngestPipeline:
     ) -> Written:
         """Store what was prepared. Who owns the place is decided here, inside the transaction."""
         blob = None
-        async with dropping_unused(self._database, self._blobs) as spare, self._writer.change() as change:
+        async with self._originals.dropping() as spare, self._writer.change() as change:
             connection = change.connection
             collection, old = await self._locate(connection, request, content_sha256)
             collection = await create_collection(
@@ -176,7 +175,7 @@ class IngestPipeline:
             if request.is_original_kept:
                 # Inside the write turn, so that nobody removes the file between here and the commit.
                 spare.add(content_sha256)
-                blob = await run_to_end(to_thread.run_sync(self._blobs.put, request.file.content))
+                blob = await run_to_end(to_thread.run_sync(self._originals.blobs.put, request.file.content))
             require_version(request, old)
             if old is not None and old.blob_sha256 is not None:
                 spare.add(old.blob_sha256)
@@ -200,10 +199,6 @@ class IngestPipeline:
             )
             await _finish(connection, request, written)
         return replace(written, corpus_version=change.version)
-
-    async def drop_unused_blob(self, sha256: str) -> bool:
-        """Remove an original that no document and no job keeps any more; whether it went."""
-        return await drop_unused_original(self._database, self._blobs, sha256)
 
 
 async def _finish(connection: StoreConnection, request: IngestRequest, written: Written) -> None:

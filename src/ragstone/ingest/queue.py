@@ -40,8 +40,7 @@ class JobQueue:
 
     def __init__(self, parts: WorkerParts, incoming: Incoming, settings: IngestSettings) -> None:
         self._database = parts.database
-        self._documents = parts.documents
-        self._blobs = parts.blobs
+        self._originals = parts.originals
         self._incoming = incoming
         self._settings = settings
 
@@ -92,13 +91,14 @@ class JobQueue:
         incoming: IncomingFile | None,
     ) -> Accepted:
         job_id = JobId(str(uuid7()))
-        async with self._database.write() as connection:
+        async with self._originals.dropping() as spare, self._database.write() as connection:
             document_id, version = await _place(connection, request)
             # Inside the write turn, so that nobody removes the file before the row that names it is there.
             if incoming is None:
-                blob = await to_thread.run_sync(self._blobs.put, request.file.content)
+                blob = await to_thread.run_sync(self._originals.blobs.put, request.file.content)
             else:
-                blob = await to_thread.run_sync(self._blobs.keep, incoming)
+                blob = await to_thread.run_sync(self._originals.blobs.keep, incoming)
+            spare.add(blob)
             new = NewJob(
                 id=job_id,
                 tenant_id=request.principal.tenant_id,
@@ -115,9 +115,7 @@ class JobQueue:
                 size_bytes=len(request.file.content) if incoming is None else incoming.size_bytes,
                 payload=payload_of(request),
             )
-            superseded = await create_job(connection, new, self._settings.queue_max)
-        if superseded:
-            await self._documents.drop_originals(superseded)
+            spare |= await create_job(connection, new, self._settings.queue_max)
         return Accepted(job_id, document_id, request.file.name)
 
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from ragstone.analytics.error_log import FailureSink
     from ragstone.deadline import Deadline
     from ragstone.ingest.checkpoint import Checkpoint, Checkpoints
+    from ragstone.ingest.originals import Originals
     from ragstone.ingest.request import IngestRequest
     from ragstone.settings import IngestSettings
-    from ragstone.store.blobs import Blobs
     from ragstone.store.database import Database, StoreConnection
     from ragstone.telemetry.metrics import Metrics
     from ragstone.telemetry.spans import Tracing
@@ -45,10 +45,6 @@ class Documents(Protocol):
         """Take a document in; see `DocumentService.add`."""
         ...
 
-    async def drop_originals(self, names: AbstractSet[str]) -> tuple[str, ...]:
-        """Remove those originals that nothing needs any more; which went."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
 class WorkerParts:
@@ -56,7 +52,7 @@ class WorkerParts:
 
     database: Database
     documents: Documents
-    blobs: Blobs
+    originals: Originals
     checkpoints: Checkpoints
     metrics: Metrics
     note_failure: FailureSink
@@ -101,10 +97,11 @@ class JobUpkeep:
         return await fail_job(connection, claimed.lease, attempt, failures=failures, keeps_original=True)
 
     async def prune(self) -> None:
-        """Forget jobs that ended `ingest.keep_jobs_s` ago, and checkpoints that no job needs."""
+        """Forget jobs that ended `ingest.keep_jobs_s` ago; originals and checkpoints that nothing needs."""
         async with self._parts.database.write() as connection:
             blobs = await prune_jobs(connection, now(-self._settings.keep_jobs_s))
-        await self._parts.documents.drop_originals(blobs)
+        await self._parts.originals.drop(blobs)
+        await self._parts.originals.sweep()
         # Folders first: one made after this look belongs to a job that the second look finds.
         left = await to_thread.run_sync(self._parts.checkpoints.names)
         async with self._parts.database.read() as connection:
@@ -116,7 +113,7 @@ class JobUpkeep:
 async def forget_files(parts: WorkerParts, claimed: ClaimedJob) -> None:
     """The checkpoint of a job at its end, and its original when nothing needs it any more."""
     await to_thread.run_sync(parts.checkpoints.drop, claimed.job.id)
-    await parts.documents.drop_originals({claimed.blob_sha256})
+    await parts.originals.drop({claimed.blob_sha256})
 
 
 async def forget_if_over(parts: WorkerParts, claimed: ClaimedJob) -> None:

@@ -185,7 +185,7 @@ class JobWorker:
         bind_log_fields(job_id=job_id, attempt=claimed.lease.attempt)
         log.debug("job_begun")
         try:
-            content = await to_thread.run_sync(self._parts.blobs.get, claimed.blob_sha256)
+            content = await to_thread.run_sync(self._parts.originals.blobs.get, claimed.blob_sha256)
             written = await self._parts.documents.add(
                 request_of(claimed, content), Deadline.never(), checkpoint
             )
@@ -336,6 +336,7 @@ class JobWorker:
             try:
                 if await self._upkeep.take_over(frozenset(self._held)):
                     self._wake.set()
+                await self._parts.originals.drop_left()
                 if loop.time() - pruned_at_s >= PRUNE_S:
                     await self._upkeep.prune()
                     pruned_at_s = loop.time()

@@ -15,7 +15,6 @@ from ragstone.store.audit import chunks_with_bad_vectors, row_problems, store_ve
 from ragstone.store.collections import all_collections
 from ragstone.store.database import integrity_problems
 from ragstone.store.documents import blob_names
-from ragstone.store.job_rows import job_blobs
 from ragstone.store.log_check import check_log
 from ragstone.store.passages import chunk_keys
 
@@ -23,9 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ragstone.index.follower import IndexFollower
+    from ragstone.ingest.originals import Originals
     from ragstone.ingest.write import Writer
     from ragstone.models.ports import Embedder
-    from ragstone.store.blobs import Blobs
     from ragstone.store.database import Database
 
 
@@ -61,14 +60,14 @@ class Checker:
         follower: IndexFollower,
         writer: Writer,
         embedder: Embedder,
-        blobs: Blobs,
+        originals: Originals,
         log: Path,
     ) -> None:
         self._database = database
         self._follower = follower
         self._writer = writer
         self._embedder = embedder
-        self._blobs = blobs
+        self._originals = originals
         self._log = log
 
     async def check(self) -> CheckReport:
@@ -108,22 +107,9 @@ class Checker:
         Broken rows and lost originals cannot be repaired: they stay in the report.
         """
         await self._embed_again()
-        await self.drop_orphaned_originals()
+        await self._originals.recover()
         await self._follower.rebuild(await self._database.renew_epoch())
         return await self.check()
-
-    async def drop_orphaned_originals(self) -> None:
-        """Remove originals that neither a document nor a job names, as a killed process leaves them."""
-        # Inside the write turn, in which every process keeps its originals: none is on its way in.
-        async with self._database.write() as connection:
-            used = await self._blobs_in_use(await blob_names(connection))
-            await to_thread.run_sync(self._drop_blobs, used)
-
-    def _drop_blobs(self, used: set[str]) -> None:
-        self._blobs.remove_unfinished()
-        for name in list(self._blobs.names()):
-            if name not in used:
-                self._blobs.remove(name)
 
     async def _embed_again(self) -> None:
         async with self._database.read() as connection:
@@ -159,22 +145,18 @@ class Checker:
     async def _blob_problems(self) -> list[Problem]:
         async with self._database.read() as connection:
             named = await blob_names(connection)
-        used = await self._blobs_in_use(named)
+        used = await self._originals.used()
         return await to_thread.run_sync(self._compare_blobs, sorted(named), used)
-
-    async def _blobs_in_use(self, named: set[str]) -> set[str]:
-        async with self._database.read() as connection:
-            return named | await job_blobs(connection)
 
     def _compare_blobs(self, named: Sequence[str], used: set[str]) -> list[Problem]:
         damaged = [
             Problem("blobs", f"original {name} is missing or damaged", is_repairable=False)
             for name in named
-            if not self._blobs.is_whole(name)
+            if not self._originals.blobs.is_whole(name)
         ]
         orphans = [
             Problem("blobs", f"original {name} belongs to no document")
-            for name in self._blobs.names()
+            for name in self._originals.blobs.names()
             if name not in used
         ]
         return damaged + orphans

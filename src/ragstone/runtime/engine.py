@@ -14,7 +14,6 @@ from ragstone.analytics.system_metrics import SystemSampler
 from ragstone.config import Loaded
 from ragstone.home import Home
 from ragstone.index.follower import IndexFollower
-from ragstone.index.slot import Slot
 from ragstone.ingest.queue import JobQueue
 from ragstone.ingest.worker import JobWorker
 from ragstone.models.unavailable import UnavailableEmbedder
@@ -28,6 +27,7 @@ from ragstone.runtime.asking import open_asking, open_sampler
 from ragstone.runtime.base import open_base
 from ragstone.runtime.operating import open_health
 from ragstone.runtime.working import (
+    build_checker,
     build_sources,
     open_report,
     open_taking,
@@ -50,7 +50,6 @@ from ragstone.service.sources import SourceService
 from ragstone.service.traces import TraceService
 from ragstone.settings import Settings
 from ragstone.store.database import Database
-from ragstone.store.incoming import Incoming
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.resources import ResourceReader
 from ragstone.telemetry.spans import OFF, Tracing
@@ -58,7 +57,10 @@ from ragstone.types import DEFAULT_COLLECTION, DEFAULT_TENANT
 
 if TYPE_CHECKING:
     from ragstone.cache.ports import Tier
+    from ragstone.index.slot import Slot
+    from ragstone.ingest.originals import Originals
     from ragstone.models.ports import Embedder, Generator
+    from ragstone.store.incoming import Incoming
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ async def open_engine(
             errors=asking.errors,
             sampler=open_sampler(stack, base, asking.log),
             warmer=open_warmer(stack, base, asking, worker),
-            checker=Checker(database, follower, taking.writer, base.embedder, taking.blobs, base.home.log),
+            checker=build_checker(base, taking),
             health=open_health(stack, base, drain),
             gpu=GpuVerifier(settings.models, lambda: base.embedder.placement),
             metrics=metrics,
@@ -155,20 +157,16 @@ async def open_engine(
             database=database,
             tracing=tracing,
         )
-        await _begin(engine, base.slot, incoming)
+        await _begin(engine, base.slot, taking.originals, incoming)
         yield engine
 
 
-async def _begin(engine: Engine, slot: Slot, incoming: Incoming) -> None:
+async def _begin(engine: Engine, slot: Slot, originals: Originals, incoming: Incoming) -> None:
     await _ensure_default_collection(engine)
     if slot.was_killed:
-        await _tidy(engine, incoming)
-
-
-async def _tidy(engine: Engine, incoming: Incoming) -> None:
-    """Remove files that a killed process left half way."""
-    await engine.checker.drop_orphaned_originals()
-    await to_thread.run_sync(incoming.remove_abandoned)
+        # It left files half way.
+        await originals.recover()
+        await to_thread.run_sync(incoming.remove_abandoned)
 
 
 async def _ensure_default_collection(engine: Engine) -> None:

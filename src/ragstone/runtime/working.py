@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ragstone.home import Home
 from ragstone.ingest.checkpoint import Checkpoints
 from ragstone.ingest.limits import ParsingLimits
+from ragstone.ingest.originals import Originals
 from ragstone.ingest.parse import build_parser
 from ragstone.ingest.pipeline import IngestPipeline
 from ragstone.ingest.sources.open import SourceLimits, SourceOpener
@@ -20,6 +21,7 @@ from ragstone.ingest.worker import JobWorker
 from ragstone.ingest.write import Writer
 from ragstone.net.fetch import Fetcher, FetchLimits
 from ragstone.net.guard import AddressGuard, FetchRules, SystemResolver
+from ragstone.operate.check import Checker
 from ragstone.operate.drain import Drain
 from ragstone.operate.warm import Warmer, WarmingParts
 from ragstone.runtime.base import Base
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 class Taking:
     """What takes documents in."""
 
-    blobs: Blobs
+    originals: Originals
     writer: Writer
     ingest: IngestPipeline
     documents: DocumentService
@@ -53,9 +55,18 @@ def open_taking(stack: AsyncExitStack, base: Base) -> Taking:
     """The pipeline that parses, cuts, embeds and writes documents."""
     parser = build_parser(ParsingLimits.from_settings(base.settings.ingest))
     stack.push_async_callback(parser.aclose)
-    blobs, writer = Blobs(base.home.blobs), Writer(base.database, base.follower)
-    ingest = IngestPipeline(base.database, writer, parser, base.embedder, blobs, base.settings.ingest)
-    return Taking(blobs, writer, ingest, DocumentService(base.database, writer, ingest, base.metrics))
+    originals = Originals(base.database, Blobs(base.home.blobs))
+    writer = Writer(base.database, base.follower)
+    ingest = IngestPipeline(base.database, writer, parser, base.embedder, originals, base.settings.ingest)
+    documents = DocumentService(base.database, writer, ingest, originals, base.metrics)
+    return Taking(originals, writer, ingest, documents)
+
+
+def build_checker(base: Base, taking: Taking) -> Checker:
+    """What compares rows, vectors, indexes and originals."""
+    return Checker(
+        base.database, base.follower, taking.writer, base.embedder, taking.originals, base.home.log
+    )
 
 
 def worker_parts(base: Base, taking: Taking, note_failure: FailureSink, tracing: Tracing) -> WorkerParts:
@@ -63,7 +74,7 @@ def worker_parts(base: Base, taking: Taking, note_failure: FailureSink, tracing:
     return WorkerParts(
         database=base.database,
         documents=taking.documents,
-        blobs=taking.blobs,
+        originals=taking.originals,
         checkpoints=Checkpoints(base.home.checkpoints, version("ragstone")),
         metrics=base.metrics,
         note_failure=note_failure,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ragstone.cancellation import run_to_end
 from ragstone.errors import CollectionNotFound, Conflict
 from ragstone.service.chunks import check_chunking
 from ragstone.store.collections import (
@@ -109,9 +110,14 @@ class CollectionService:
     async def remove(self, name: str, principal: Principal = LOCAL_OWNER) -> Receipt:
         """Remove a collection with all its documents; `default` stays, empty.
 
+        What has begun is done to its end, also when the caller leaves.
+
         Raises:
             CollectionNotFound: there is no such collection.
         """
+        return await run_to_end(self._remove(name, principal))
+
+    async def _remove(self, name: str, principal: Principal) -> Receipt:
         async with self._writer.change() as change:
             found = await require_collection(change.connection, principal.tenant_id, name)
             states = await states_of(change.connection, principal, found.id, None)

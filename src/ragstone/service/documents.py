@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set as AbstractSet
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ragstone.cancellation import run_to_end
 from ragstone.deadline import Deadline
 from ragstone.errors import ChunkNotFound, DocumentNotFound, InvalidRequest
 from ragstone.ingest.attached import follow_edit
 from ragstone.ingest.checkpoint import Checkpoint, NoCheckpoint
 from ragstone.ingest.normalise import require_unicode
+from ragstone.ingest.originals import Originals
 from ragstone.ingest.pipeline import IngestPipeline
 from ragstone.ingest.request import IngestRequest
 from ragstone.service.pages import (
@@ -61,11 +63,17 @@ class DocumentService:
     """Everything about stored documents."""
 
     def __init__(
-        self, database: Database, writer: Writer, pipeline: IngestPipeline, metrics: Metrics
+        self,
+        database: Database,
+        writer: Writer,
+        pipeline: IngestPipeline,
+        originals: Originals,
+        metrics: Metrics,
     ) -> None:
         self._database = database
         self._writer = writer
         self._pipeline = pipeline
+        self._originals = originals
         self._metrics = metrics
 
     async def add(
@@ -114,9 +122,14 @@ class DocumentService:
     async def remove(self, document_id: DocumentId, principal: Principal = LOCAL_OWNER) -> Receipt:
         """Remove a document and its attachments: when this returns, their text is unreachable.
 
+        What has begun is done to its end, also when the caller leaves.
+
         Raises:
             DocumentNotFound: no live document has this id.
         """
+        return await run_to_end(self._remove(document_id, principal))
+
+    async def _remove(self, document_id: DocumentId, principal: Principal) -> Receipt:
         async with self._writer.change() as change:
             old = await find_by_id(change.connection, principal, document_id)
             if old is None:
@@ -129,11 +142,14 @@ class DocumentService:
     async def remove_matching(
         self, collection: str, filter_: Filter, principal: Principal = LOCAL_OWNER
     ) -> Receipt:
-        """Remove every document of a collection that a filter matches, with their attachments.
+        """Remove every document of a collection that a filter matches, with attachments, as `remove` does.
 
         Raises:
             CollectionNotFound: there is no such collection.
         """
+        return await run_to_end(self._remove_matching(collection, filter_, principal))
+
+    async def _remove_matching(self, collection: str, filter_: Filter, principal: Principal) -> Receipt:
         async with self._writer.change() as change:
             found = await require_collection(change.connection, principal.tenant_id, collection)
             matching = await states_of(change.connection, principal, found.id, filter_)
@@ -152,7 +168,7 @@ class DocumentService:
             for state in states
         )
         blobs = {state.blob_sha256 for state in states if state.blob_sha256 is not None}
-        return Receipt(collection, removed, await self.drop_originals(blobs), version)
+        return Receipt(collection, removed, await self._originals.drop(blobs), version)
 
     async def get(self, document_id: DocumentId, principal: Principal = LOCAL_OWNER) -> Document:
         """One document without its text.
@@ -231,7 +247,3 @@ class DocumentService:
         if passage is None:
             raise ChunkNotFound(chunk_id)
         return passage
-
-    async def drop_originals(self, names: AbstractSet[str]) -> tuple[str, ...]:
-        """Remove those of these originals that no document and no unfinished job names any more."""
-        return tuple([name for name in sorted(names) if await self._pipeline.drop_unused_blob(name)])

@@ -11,6 +11,7 @@ from uuid import UUID
 from anyio import to_thread
 
 from ragstone.analytics.error_log import noted
+from ragstone.cancellation import run_to_end
 from ragstone.deadline import Deadline
 from ragstone.errors import InvalidRequest
 from ragstone.ingest.job_payload import error_of_job, written_of
@@ -52,7 +53,7 @@ class JobService:
         follower: IndexFollower,
     ) -> None:
         self._database = parts.database
-        self._documents = parts.documents
+        self._originals = parts.originals
         self._checkpoints: Checkpoints = parts.checkpoints
         self._metrics = parts.metrics
         self._worker = worker
@@ -191,12 +192,15 @@ class JobService:
             JobNotFound: there is no such job.
             Conflict: it has come to its end.
         """
+        return await run_to_end(self._cancel(job_id, principal))
+
+    async def _cancel(self, job_id: JobId, principal: Principal) -> Job:
         async with self._database.write() as connection:
             job, blob = await cancel_job(connection, principal.tenant_id, job_id)
         if blob is not None:
             self._worker.release(job_id)
             await to_thread.run_sync(self._checkpoints.drop, job_id)
-            await self._documents.drop_originals({blob})
+            await self._originals.drop({blob})
             self._metrics.jobs_finished.labels("cancelled").inc()
         return job
 

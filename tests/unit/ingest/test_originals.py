@@ -1,16 +1,21 @@
-"""Originals of callers who left: no file stays that no document keeps."""
+"""No original stays that nothing names, whoever left, failed or was killed."""
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from tests.support.corpus import EMBEDDER, open_parts
+from tests.support.corpus import EMBEDDER, open_parts, open_store
 
 from ragstone.deadline import Deadline
+from ragstone.errors import Overloaded, StoreFailed
 from ragstone.ingest.checkpoint import NoCheckpoint
+from ragstone.ingest.originals import Originals, content_hash
 from ragstone.ingest.parse import DocumentParser
 from ragstone.ingest.pipeline import IngestPipeline
 from ragstone.ingest.request import IngestRequest
@@ -47,7 +52,8 @@ async def test_an_add_that_is_cut_off_while_its_original_is_written_leaves_none(
     """The thread that writes cannot be stopped: what it wrote is removed after it."""
     async with open_parts(tmp_path) as parts:
         blobs = SlowBlobs(tmp_path / "blobs")
-        pipeline = IngestPipeline(parts.database, parts.writer, parser, EMBEDDER, blobs, IngestSettings())
+        originals = Originals(parts.database, blobs)
+        pipeline = IngestPipeline(parts.database, parts.writer, parser, EMBEDDER, originals, IngestSettings())
         request = IngestRequest(RawFile(b"The heron waits.", "heron.md", None), is_original_kept=True)
         adding = asyncio.create_task(
             pipeline.run(request, Deadline.never(), StageTimer("ingest"), NoCheckpoint())
@@ -62,3 +68,55 @@ async def test_an_add_that_is_cut_off_while_its_original_is_written_leaves_none(
 
         assert await parts.database.corpus_version() == 0
         assert list(blobs.names()) == []
+
+
+async def test_what_could_not_be_dropped_is_dropped_later(tmp_path: Path) -> None:
+    """Another process holds the write lock: the caller hears of it, and the next round removes the file."""
+    async with open_store(tmp_path / "a.db", busy_timeout_s=0.05) as database:
+        originals = Originals(database, Blobs(tmp_path / "blobs"))
+        name = originals.blobs.put(b"The heron waits.")
+        with locked(tmp_path / "a.db"), pytest.raises((StoreFailed, Overloaded)):
+            await originals.drop({name})
+        assert list(originals.blobs.names()) == [name]
+
+        await originals.drop_left()
+
+        assert list(originals.blobs.names()) == []
+
+
+async def test_a_change_is_not_undone_because_its_original_stays(tmp_path: Path) -> None:
+    """What was done inside is done; the file goes with the next round."""
+    async with open_store(tmp_path / "a.db", busy_timeout_s=0.05) as database:
+        originals = Originals(database, Blobs(tmp_path / "blobs"))
+        with locked(tmp_path / "a.db"):
+            async with originals.dropping() as spare:
+                spare.add(originals.blobs.put(b"The heron waits."))
+
+        await originals.drop_left()
+
+        assert list(originals.blobs.names()) == []
+
+
+async def test_a_sweep_finds_what_a_killed_process_left(tmp_path: Path, parser: DocumentParser) -> None:
+    """Half written files and such without a row; a document's original stays."""
+    async with open_parts(tmp_path) as parts:
+        originals = Originals(parts.database, Blobs(tmp_path / "blobs"))
+        pipeline = IngestPipeline(parts.database, parts.writer, parser, EMBEDDER, originals, IngestSettings())
+        request = IngestRequest(RawFile(b"The heron waits.", "heron.md", None), is_original_kept=True)
+        await pipeline.run(request, Deadline.never(), StageTimer("ingest"), NoCheckpoint())
+        orphan = originals.blobs.put(b"The fox waits.")
+        half = originals.blobs.path(orphan).with_name(".new-half")
+        half.write_bytes(b"The fox")
+
+        await originals.recover()
+
+        assert list(originals.blobs.names()) == [content_hash(b"The heron waits.")]
+        assert not half.exists()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another connection holds the write lock."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield

@@ -116,7 +116,7 @@ _add_report(
 def errors(
     context: typer.Context,
     type_: Annotated[str | None, typer.Option("--type", help="Of this class only.")] = None,
-    service: Annotated[str | None, typer.Option(help="Of this door, or worker, only.")] = None,
+    service: Annotated[str | None, typer.Option(help="Of this door, or worker, sync, warming, only.")] = None,
     severity: Annotated[str | None, typer.Option(help="warning, error or critical only.")] = None,
     limit: Limit = 20,
     days: Days = 7,

@@ -13,7 +13,7 @@ import ragstone
 from ragstone.ingest.limits import ParsingLimits
 from ragstone.types import Hit, Passage
 from tests.requirements import verifies
-from tests.support.process import Finished, run_command
+from tests.support.process import Finished, run_command, uncounted
 
 EXPECTED = Path(__file__).parents[1] / "fixtures" / "parsing"
 GOLDEN: dict[str, dict[str, object]] = json.loads((EXPECTED / "golden.json").read_text("utf-8"))
@@ -31,7 +31,8 @@ def added(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     """A home that took in every real and every hostile file at once."""
     home = tmp_path_factory.mktemp("real") / "home"
     folders = (data_folder / "files", data_folder / "hostile")
-    return home, run_command("add", *folders, "--json", home=home, limit_s=ADD_LIMIT_S)
+    with uncounted():
+        return home, run_command("add", *folders, "--json", home=home, limit_s=ADD_LIMIT_S)
 
 
 @pytest.fixture(scope="module")

@@ -119,6 +119,17 @@ def start_server(home: Path, environ: Mapping[str, str] | None = None) -> Server
 
 
 @contextmanager
+def uncounted() -> Iterator[None]:
+    """Processes started meanwhile do not measure coverage, which costs up to a third of their time."""
+    names = [name for name in os.environ if name.startswith("COVERAGE_PROCESS")]
+    taken = {name: os.environ.pop(name) for name in names}
+    try:
+        yield
+    finally:
+        os.environ.update(taken)
+
+
+@contextmanager
 def running_server(home: Path, environ: Mapping[str, str] | None = None) -> Iterator[Server]:
     """A server that is stopped at the end, its log drained so that it never blocks on a full pipe."""
     log = home.parent / f"{home.name}-server.log"

@@ -9,4 +9,4 @@ step format "$bin/ruff" format --check .
 step lint "$bin/ruff" check .
 step types "$bin/mypy"
 step layers "$bin/lint-imports" --no-cache
-step "unit tests" "$bin/python" -m pytest tests/unit tests/architecture -q
+step "unit tests" "$bin/python" -m pytest tests/unit tests/architecture -q -n "${TEST_PROCESSES:-auto}" --maxprocesses 4 --dist loadfile

@@ -70,14 +70,7 @@ def test_a_streamed_answer_is_noted_as_a_whole_one_is(home: Path) -> None:
     """A trace of the answer, a row with the door and a request of its own, a span; and the program's own
     span is the present one between two events.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", STREAMING, str(home)],
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_LIMIT_S,
-        check=False,
-        env=environment(home, None),
-    )
+    done = run_program(STREAMING, home)
 
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
@@ -109,3 +102,15 @@ def test_the_library_prints_nothing_of_its_own(home: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("\n") == 1
     assert "The lamp is lit." in done.stdout
+
+
+def run_program(program: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """A program of its own that uses the library; the home is its argument."""
+    return subprocess.run(
+        [sys.executable, "-c", program, str(home)],
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_LIMIT_S,
+        check=False,
+        env=environment(home, None),
+    )

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from ragstone.analytics.asked import Asked, present_ms
@@ -32,6 +33,7 @@ from ragstone.store.query_log_reads import DAY_MS
 
 if TYPE_CHECKING:
     from prometheus_client import Counter
+    from sqlalchemy import Connection
 
     from ragstone.settings import AnalyticsSettings
     from ragstone.store.log_file import LogFile
@@ -188,12 +190,8 @@ class QueryLog:
             until_ms = self._clock_ms()
             await self._file.write(lambda found: note_erasure(found, tenant_id, subject, until_ms))
         await self._flush_quietly()
-        count = 0
-        for erase in (erase_slice, erase_errors_slice):
-            while gone := await self._file.write(
-                lambda found, erase=erase: erase(found, tenant_id, subject, until_ms)  # type: ignore[misc]
-            ):
-                count += gone if erase is erase_slice else 0
+        count = await self._write_until_none(lambda found: erase_slice(found, tenant_id, subject, until_ms))
+        await self._write_until_none(lambda found: erase_errors_slice(found, tenant_id, subject, until_ms))
         return count
 
     async def asked_only_by(self, tenant_id: TenantId, subject: Subject) -> list[str]:
@@ -257,10 +255,16 @@ class QueryLog:
             return
         before = present - self._settings.retention_days * DAY_MS
         for name in TABLES:
-            while await self._file.write(lambda found, name=name: remove_older(found, name, before)):  # type: ignore[misc]
-                pass
+            await self._write_until_none(partial(remove_older, table_name=name, before_ms=before))
         await self._file.write(lambda found: drop_erasures(found, present - 2 * OLDEST_MS))
         self._tidied_day = present // DAY_MS
+
+    async def _write_until_none(self, write: Callable[[Connection], int]) -> int:
+        """Slice by slice, so that other writers have their turns; the sum."""
+        count = 0
+        while gone := await self._file.write(write):
+            count += gone
+        return count
 
     def _count(self, asked: Asked) -> None:
         tally, timings = self._tally, asked.timings_ms

@@ -142,7 +142,16 @@ class Tour:
         with sqlite3.connect(self.home / "ragstone.db", isolation_level=None) as other:
             other.execute("BEGIN EXCLUSIVE")
             self._post("/v1/documents", {"text": "Locked out."}, 503)
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                wait_until(lambda: self._has_seen_a_queue_of_writes(pool) or None, LIMIT_S)
             other.execute("ROLLBACK")
+
+    def _has_seen_a_queue_of_writes(self, pool: ThreadPoolExecutor) -> bool:
+        """Some more writes than the one that waits for the lock, until a scrape sees them in a row."""
+        body = {"text": "Locked out."}
+        refused = pool.map(lambda _: self.client.post("/v1/documents", json=body).status_code, range(AT_ONCE))
+        assert set(refused) <= {429, 503}
+        return self.seen.has_moved("ragstone_database_writes_waiting")
 
     def _write_elsewhere(self) -> None:
         with Ragstone(self.home) as elsewhere:

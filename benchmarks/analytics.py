@@ -33,12 +33,12 @@ from ragstone.analytics.asking import Asking
 from ragstone.analytics.log_rows import LogRows, Noted, RowNumbers
 from ragstone.analytics.query_log import FLUSH_AT, QueryLog
 from ragstone.models.ports import Embedder
-from ragstone.service.analytics import AnalyticsService, Period
+from ragstone.service.analytics import AnalyticsService
 from ragstone.settings import AnalyticsSettings, Settings, StoreSettings
 from ragstone.store.database import Database, open_database
+from ragstone.store.log_choice import Period, RowFilter
 from ragstone.store.log_file import LogFile
 from ragstone.store.query_log import LogBatch, store_batch
-from ragstone.store.query_log_reads import RowFilter
 from ragstone.telemetry.caller import Caller
 from ragstone.telemetry.metrics import Metrics
 from ragstone.types import (
@@ -271,7 +271,7 @@ async def measure(folder: Path, path: Path, count: int, *, is_new: bool) -> dict
     try:
         filled = await fill(file, traffic) if is_new else kept(file, count)
         log = QueryLog(file, settings.analytics, Metrics("0"))
-        service = AnalyticsService(log, database, cast("Embedder", None), settings)
+        service = AnalyticsService(log.file, database, cast("Embedder", None), settings)
         return {
             "filled": filled,
             "reads": await reads(service, traffic),

@@ -46,7 +46,7 @@ from ragstone.deadline import Deadline
 from ragstone.evaluate.machine import cpu_seconds
 from ragstone.evaluate.made_up import MadeUp
 from ragstone.evaluate.timing import latency_of
-from ragstone.runtime import Engine, open_engine
+from ragstone.runtime.engine import Engine, open_engine
 from ragstone.settings import Settings
 from ragstone.types import SearchRequest
 from record import arguments, console, keep, quiet, serving

@@ -23,7 +23,7 @@ from ragstone.evaluate.corpus import batches, open_temporary_engine
 from ragstone.evaluate.machine import process_tree, resident_bytes
 from ragstone.ingest.load import FoundFile, read, walk
 from ragstone.ingest.request import IngestRequest
-from ragstone.runtime import Engine
+from ragstone.runtime.engine import Engine
 from ragstone.settings import Settings
 from ragstone.store.collections import find_collections
 from ragstone.store.passages import document_keys, indexed_chunks

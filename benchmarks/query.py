@@ -29,7 +29,7 @@ from ragstone.evaluate.corpus import batches, open_temporary_engine, store_volum
 from ragstone.evaluate.made_up import MadeUp
 from ragstone.evaluate.timing import Latency, latency_of, time_requests
 from ragstone.ingest.request import IngestRequest
-from ragstone.runtime import Engine, open_engine
+from ragstone.runtime.engine import Engine, open_engine
 from ragstone.settings import Settings
 from ragstone.types import DEFAULT_COLLECTION, RawFile
 from record import arguments, console, keep, quiet, serving

@@ -32,7 +32,7 @@ from ragstone.evaluate.answers import contains_answer
 from ragstone.evaluate.corpus import ingest
 from ragstone.evaluate.datasets import read_dataset
 from ragstone.ingest.request import IngestRequest
-from ragstone.runtime import Engine, open_engine
+from ragstone.runtime.engine import Engine, open_engine
 from ragstone.settings import CacheSettings, Settings
 from ragstone.types import (
     LOCAL_OWNER,

@@ -25,7 +25,7 @@ from ragstone.entrypoints.http import serve
 from ragstone.errors import EmbeddingFailed
 from ragstone.evaluate.machine import process_tree
 from ragstone.models.fakes import HashEmbedder
-from ragstone.runtime import open_engine
+from ragstone.runtime.engine import open_engine
 from ragstone.telemetry.logs import quiet_logs
 from ragstone.types import Matrix, Vector
 from tests.faults.proxy import FaultProxy, running_proxy

@@ -14,7 +14,7 @@ from ragstone.errors import DocumentRejected, EmbeddingFailed
 from ragstone.ingest.queue import Accepted
 from ragstone.ingest.request import IngestRequest
 from ragstone.models.fakes import HashEmbedder
-from ragstone.runtime import Engine, open_engine
+from ragstone.runtime.engine import Engine, open_engine
 from ragstone.types import Matrix, RawFile, SearchRequest, Written
 from tests.support.waiting import until
 

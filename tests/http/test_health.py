@@ -20,7 +20,7 @@ from ragstone.models.batching import LocalEmbedder
 from ragstone.models.fakes import HashEmbedder, PretendedGpu
 from ragstone.models.local import LocalModelOptions, open_local_embedder
 from ragstone.models.ports import Embedder
-from ragstone.runtime import Engine, open_engine
+from ragstone.runtime.engine import Engine, open_engine
 from tests.requirements import verifies
 from tests.support.generator import running_generator
 from tests.support.process import COMMAND, environment, run_command, running_server

@@ -18,7 +18,7 @@ from ragstone.entrypoints.python_watching import Watching
 from ragstone.entrypoints.requests import read_chunking, read_metadata, search_request
 from ragstone.ingest.load import FoundFile, read, walk
 from ragstone.ingest.request import IngestRequest, inline_file
-from ragstone.runtime import Engine, open_engine
+from ragstone.runtime.engine import Engine, open_engine
 from ragstone.service.pages import DocumentQuery
 from ragstone.service.queries import PopularRequest
 from ragstone.store.job_rows import Job

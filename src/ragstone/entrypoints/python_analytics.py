@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, TextIO
 
 import anyio
 
-from ragstone.service.analytics import Period
 from ragstone.service.log_transfer import ImportRequest
+from ragstone.store.log_choice import Period
 
 if TYPE_CHECKING:
     from ragstone.analytics.clusters import QuestionGroup
     from ragstone.analytics.export import ExportFormat, ExportTable
     from ragstone.analytics.import_log import ImportFormat, ImportReport
     from ragstone.analytics.reports import Costs, LogStatistics, NamedDocument, Patterns, Relevance
-    from ragstone.runtime import Engine
+    from ragstone.runtime.engine import Engine
     from ragstone.service.analytics import ErrorReport
-    from ragstone.store.query_log_reads import LoggedQuestion, QuestionKind
+    from ragstone.store.log_choice import QuestionKind
+    from ragstone.store.query_log_reads import LoggedQuestion
 
 EVER_DAYS = 3_660
 

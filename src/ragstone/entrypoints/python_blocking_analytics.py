@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from ragstone.analytics.import_log import ImportFormat, ImportReport
     from ragstone.analytics.reports import Costs, LogStatistics, NamedDocument, Patterns, Relevance
     from ragstone.service.analytics import ErrorReport
-    from ragstone.store.query_log_reads import LoggedQuestion, QuestionKind
+    from ragstone.store.log_choice import QuestionKind
+    from ragstone.store.query_log_reads import LoggedQuestion
 
 T = TypeVar("T")
 

@@ -16,7 +16,7 @@ from ragstone.telemetry.caller import Caller, present_caller, set_caller
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
 
-    from ragstone.runtime import Engine
+    from ragstone.runtime.engine import Engine
     from ragstone.types import AnswerRequest
 
 

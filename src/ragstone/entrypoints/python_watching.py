@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from ragstone.runtime import Engine
+    from ragstone.runtime.engine import Engine
     from ragstone.service.traces import AnswerTrace
     from ragstone.telemetry.percentiles import Percentiles
 

@@ -20,7 +20,7 @@ from ragstone.types import SearchMode, SearchRequest
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ragstone.runtime import Engine
+    from ragstone.runtime.engine import Engine
     from ragstone.settings import Settings
     from ragstone.types import Matrix
 

@@ -23,7 +23,7 @@ from ragstone.errors import DocumentRejected
 from ragstone.ingest.chunk import embedding_text
 from ragstone.ingest.request import IngestRequest
 from ragstone.ingest.write import Writer
-from ragstone.runtime import open_engine
+from ragstone.runtime.engine import open_engine
 from ragstone.settings import Settings
 from ragstone.store.chunks import NewChunk, vectors_by_hash
 from ragstone.store.documents import NewDocument, find_by_id, put_document
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from ragstone.evaluate.datasets import Entry
-    from ragstone.runtime import Engine
+    from ragstone.runtime.engine import Engine
     from ragstone.types import Collection, Written
 
 T = TypeVar("T")

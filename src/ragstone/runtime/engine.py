@@ -140,7 +140,7 @@ async def open_engine(
             caches=CacheService(base.cache, follower),
             queries=asking.queries,
             traces=asking.traces,
-            analytics=AnalyticsService(asking.log, database, base.embedder, settings),
+            analytics=AnalyticsService(asking.log.file, database, base.embedder, settings),
             transfer=LogTransfer(asking.log.file, database, settings),
             errors=asking.errors,
             sampler=open_sampler(stack, base, asking.log),

@@ -24,6 +24,7 @@ from ragstone.analytics.reports import (
     read_statistics,
 )
 from ragstone.errors import DeadlineExceeded, InvalidRequest
+from ragstone.store.log_choice import ANY_ROW, LAST_WEEK, Period, QuestionKind, RowFilter
 from ragstone.store.log_pages import document_names
 from ragstone.store.log_tables import TABLES
 from ragstone.store.queries import audience_of
@@ -32,9 +33,7 @@ from ragstone.store.query_log_reads import (
     ErrorGroup,
     LoggedQuestion,
     LogRange,
-    QuestionKind,
     Row,
-    RowFilter,
     document_uses,
     error_groups,
     questions,
@@ -44,32 +43,17 @@ from ragstone.store.query_log_reads import (
 from ragstone.types import LOCAL_OWNER, Principal
 
 if TYPE_CHECKING:
-    from ragstone.analytics.query_log import QueryLog
     from ragstone.models.ports import Embedder
     from ragstone.settings import Settings
     from ragstone.store.database import Database
-    from ragstone.store.log_file import LogConnection
+    from ragstone.store.log_file import LogConnection, LogFile
 
 T = TypeVar("T")
 
-DEFAULT_DAYS = 7
 MOST_LISTED = 1_000
 GROUPED = 300
 """Questions that are compared with each other, the most asked ones."""
 GROUPING_LIMIT_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """`[since_ms, until_ms)`; the last `days` where no beginning is given, until now where no end is."""
-
-    since_ms: int | None = None
-    until_ms: int | None = None
-    days: int = DEFAULT_DAYS
-
-
-LAST_WEEK = Period()
-ANY_ROW = RowFilter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +67,8 @@ class ErrorReport:
 class AnalyticsService:
     """Everything that is read of the log. What is asked is found some two seconds later."""
 
-    def __init__(self, log: QueryLog, database: Database, embedder: Embedder, settings: Settings) -> None:
-        self._log = log
+    def __init__(self, file: LogFile, database: Database, embedder: Embedder, settings: Settings) -> None:
+        self._file = file
         self._database = database
         self._embedder = embedder
         self._settings = settings
@@ -223,7 +207,7 @@ class AnalyticsService:
         self, period: Period, principal: Principal, work: Callable[[LogConnection, LogRange], T]
     ) -> T:
         wanted = range_of(period, principal)
-        return await self._log.file.read(lambda connection: work(connection, wanted))
+        return await self._file.read(lambda connection: work(connection, wanted))
 
 
 def range_of(period: Period, principal: Principal) -> LogRange:

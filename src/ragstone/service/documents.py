@@ -117,7 +117,11 @@ class DocumentService:
             await edit_document(change.connection, old.key, shown, fresh)
             await follow_edit(change, old, shown, fresh)
             change.touch(old.collection_id, [old.key])
-        return await self.get(document_id, principal)
+            # Read within the turn: after it, a removal could make what was edited look like it never was.
+            edited = await get_document(change.connection, principal, document_id)
+        if edited is None:
+            raise DocumentNotFound(document_id)
+        return edited
 
     async def remove(self, document_id: DocumentId, principal: Principal = LOCAL_OWNER) -> Receipt:
         """Remove a document and its attachments: when this returns, their text is unreachable.

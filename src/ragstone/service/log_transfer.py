@@ -19,7 +19,8 @@ from ragstone.analytics.import_log import (
     rows_of,
 )
 from ragstone.search.understand import normalise_query
-from ragstone.service.analytics import Period, range_of
+from ragstone.service.analytics import range_of
+from ragstone.store.log_choice import Period
 from ragstone.store.log_pages import known_rows
 from ragstone.store.queries import audience_of
 from ragstone.store.query_log import QueryRow, add_queries

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, case, func, or_, select
 
+from ragstone.store.log_choice import QuestionKind, RowFilter
 from ragstone.store.log_tables import document_accesses, error_logs, first_number, query_logs
 from ragstone.types import TenantId
 
 MOST_TIMED = 100_000
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
-
-QuestionKind = Literal["all", "without_hits", "low_relevance", "unanswered", "failed", "slow", "degraded"]
 
 q = query_logs.c
 
@@ -309,22 +307,6 @@ def error_groups(connection: Connection, wanted: LogRange, limit: int) -> list[E
         .limit(limit)
     )
     return [ErrorGroup(*row) for row in connection.execute(statement)]
-
-
-@dataclass(frozen=True, slots=True)
-class RowFilter:
-    """Which rows of a table are listed; None is any."""
-
-    client: str | None = None
-    user: str | None = None
-    door: str | None = None
-    cache: str | None = None
-    is_success: bool | None = None
-    document_id: str | None = None
-    request_id: str | None = None
-    type: str | None = None
-    service: str | None = None
-    severity: str | None = None
 
 
 Row = dict[str, object]

@@ -12,7 +12,7 @@ from ragstone.answer.events import AnswerEvent
 from ragstone.deadline import Deadline
 from ragstone.errors import RagstoneError
 from ragstone.ingest.request import IngestRequest, inline_file
-from ragstone.runtime import Engine
+from ragstone.runtime.engine import Engine
 from ragstone.types import AnswerRequest, Compare, SearchRequest
 from tests.faults.freshness.observe import Asked
 from tests.faults.freshness.records import Begun, Ended, Log, Lost, moment

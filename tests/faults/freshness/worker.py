@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ragstone.config import load
 from ragstone.models.fakes import HashEmbedder, QuotingGenerator
-from ragstone.runtime import open_engine
+from ragstone.runtime.engine import open_engine
 from ragstone.telemetry.logs import quiet_logs
 from tests.faults.freshness.bugs import BUGS
 from tests.faults.freshness.client import Client

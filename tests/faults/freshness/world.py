@@ -17,7 +17,7 @@ from ragstone.config import load
 from ragstone.deadline import Deadline
 from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.models.fakes import HashEmbedder, QuotingGenerator
-from ragstone.runtime import open_engine
+from ragstone.runtime.engine import open_engine
 from ragstone.telemetry.logs import quiet_logs
 from ragstone.types import Principal, TenantId
 from tests.faults.freshness.checker import Checker, Place, States, Write

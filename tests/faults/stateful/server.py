@@ -22,7 +22,7 @@ from ragstone.config import load
 from ragstone.entrypoints.http import serve
 from ragstone.index.follower import IndexFollower
 from ragstone.models.fakes import HashEmbedder
-from ragstone.runtime import open_engine
+from ragstone.runtime.engine import open_engine
 from ragstone.search import pipeline
 from ragstone.service import chunks as chunk_service, documents as document_service
 from ragstone.store import chunks as chunk_store, passages, reading, tables

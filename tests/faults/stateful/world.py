@@ -17,7 +17,7 @@ import httpx2
 from ragstone.config import load
 from ragstone.models.fakes import HashEmbedder
 from ragstone.operate.check import Problem
-from ragstone.runtime import open_engine
+from ragstone.runtime.engine import open_engine
 from tests.faults.stateful.history import History, Place, Violation
 from tests.faults.stateful.reads import Reader
 from tests.faults.stateful.server import FLAGS, ServerProcess, start_server

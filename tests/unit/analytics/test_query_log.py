@@ -15,10 +15,11 @@ from ragstone.analytics.error_log import ErrorLog, description_of, places_of, se
 from ragstone.analytics.query_log import QueryLog
 from ragstone.errors import GeneratorFailed, InvalidRequest, StoreFailed
 from ragstone.settings import AnalyticsSettings, TokenPrice
+from ragstone.store.log_choice import RowFilter
 from ragstone.store.log_file import LogFile
 from ragstone.store.log_tables import TABLES
 from ragstone.store.query_log import Subject
-from ragstone.store.query_log_reads import DAY_MS, LogRange, Row, RowFilter, rows
+from ragstone.store.query_log_reads import DAY_MS, LogRange, Row, rows
 from ragstone.telemetry.caller import Caller
 from ragstone.telemetry.metrics import Metrics
 from ragstone.types import DEFAULT_TENANT, AnswerMode, CacheUse, SearchRequest, Usage

@@ -10,7 +10,7 @@ import pytest
 
 from ragstone.config import load
 from ragstone.models.fakes import HashEmbedder
-from ragstone.runtime import open_engine
+from ragstone.runtime.engine import open_engine
 
 pytestmark = pytest.mark.anyio
 LIMIT_S = 5.0

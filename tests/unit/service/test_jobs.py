@@ -10,7 +10,7 @@ from ragstone.config import load
 from ragstone.deadline import Deadline
 from ragstone.ingest.request import IngestRequest
 from ragstone.models.fakes import HashEmbedder
-from ragstone.runtime import open_engine
+from ragstone.runtime.engine import open_engine
 from ragstone.types import RawFile, Written
 
 pytestmark = pytest.mark.anyio

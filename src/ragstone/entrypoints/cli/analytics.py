@@ -18,19 +18,21 @@ from ragstone.entrypoints.cli.context import (
     load_settings,
     print_json,
     with_backend,
+    with_log,
 )
 
 if TYPE_CHECKING:
-    from ragstone.entrypoints.cli.analytics_backend import ReportChoice
-    from ragstone.entrypoints.cli.backend import Backend
-    from ragstone.service.analytics import Period
-    from ragstone.store.query_log_reads import RowFilter
+    from ragstone.entrypoints.cli.analytics_backend import AnalyticsCalls, ReportChoice
+    from ragstone.store.log_choice import Period, RowFilter
 
 app = typer.Typer(help="See what was asked, how it went, and what it cost.", no_args_is_help=True)
 
 Kind = Literal["all", "without_hits", "low_relevance", "unanswered", "failed", "slow", "degraded"]
 TableName = Literal["query_logs", "document_accesses", "error_logs", "system_metrics"]
 Form = Literal["csv", "jsonl", "parquet"]
+
+WITH_MODEL = ("clusters",)
+"""Reports that need more than the log."""
 
 Days = Annotated[int, typer.Option(min=1, max=3660, help="The last days.")]
 Since = Annotated[str | None, typer.Option(metavar="TIME", help="From then on: 2026-11-01, or with a time.")]
@@ -129,7 +131,7 @@ def errors(
 
     Example: ragstone analytics errors --severity error
     """
-    from ragstone.store.query_log_reads import RowFilter
+    from ragstone.store.log_choice import RowFilter
 
     chosen = RowFilter(type=type_, service=service, severity=severity)
     _show(context, home, _choice("errors", days, since, until, limit=limit, chosen=chosen), as_json)
@@ -155,7 +157,7 @@ def requests(
 
     Example: ragstone analytics requests --failed --client 127.0.0.1
     """
-    from ragstone.store.query_log_reads import RowFilter
+    from ragstone.store.log_choice import RowFilter
 
     chosen = RowFilter(client=client, user=user, cache=cache, is_success=is_success)
     _show(context, home, _choice("requests", days, since, until, limit=limit, chosen=chosen), as_json)
@@ -188,13 +190,13 @@ def export(
 
     wanted = ExportChoice(table, form, _period(days, since, until), since, until)
 
-    async def run(backend: Backend) -> None:
+    async def run(log: AnalyticsCalls) -> None:
         with _target(output) as file:
-            async with contextlib.aclosing(backend.analytics.export(wanted)) as pieces:
+            async with contextlib.aclosing(log.export(wanted)) as pieces:
                 async for piece in pieces:
                     file.write(piece)
 
-    with_backend(load_settings(context, home), run)
+    with_log(load_settings(context, home), run)
     if output is not None:
         print(f"{table} written to {output}, {output.stat().st_size} bytes.")
 
@@ -232,7 +234,7 @@ def import_log(
             )
     chosen = form or ("csv" if file.suffix.lower() == ".csv" else "jsonl")
     wanted = ImportChoice(file, chosen, {ours: theirs for ours, _, theirs in pairs}, is_dry_run)
-    found = with_backend(load_settings(context, home), lambda backend: backend.analytics.import_log(wanted))
+    found = with_log(load_settings(context, home), lambda log: log.import_log(wanted))
     if as_json:
         print_json(found)
         return
@@ -243,7 +245,11 @@ def import_log(
 def _show(context: typer.Context, home: Path | None, wanted: ReportChoice, as_json: bool) -> None:
     from ragstone.entrypoints.cli.show_analytics import show_report
 
-    found = with_backend(load_settings(context, home), lambda backend: backend.analytics.report(wanted))
+    loaded = load_settings(context, home)
+    if wanted.name in WITH_MODEL:
+        found = with_backend(loaded, lambda backend: backend.analytics.report(wanted))
+    else:
+        found = with_log(loaded, lambda log: log.report(wanted))
     if as_json:
         print_json(found)
     else:
@@ -261,14 +267,14 @@ def _choice(
     chosen: RowFilter | None = None,
 ) -> ReportChoice:
     from ragstone.entrypoints.cli.analytics_backend import ReportChoice
-    from ragstone.store.query_log_reads import RowFilter
+    from ragstone.store.log_choice import RowFilter
 
     period = _period(days, since, until)
     return ReportChoice(name, period, since, until, limit, kind, chosen or RowFilter())
 
 
 def _period(days: int, since: str | None, until: str | None) -> Period:
-    from ragstone.service.analytics import Period
+    from ragstone.store.log_choice import Period
 
     return Period(_ms("--since", since), _ms("--until", until), days)
 

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ragstone.analytics.export import ExportFormat, ExportTable
-from ragstone.analytics.import_log import ImportFormat
-from ragstone.entrypoints import wire_analytics
-from ragstone.entrypoints.python_analytics import open_lines
-from ragstone.service.analytics import ANY_ROW, Period
-from ragstone.service.log_transfer import ImportRequest
-from ragstone.store.query_log_reads import QuestionKind, RowFilter
+from ragstone.store.log_choice import ANY_ROW
 
 if TYPE_CHECKING:
     import httpx2
 
+    from ragstone.analytics.export import ExportFormat, ExportTable
+    from ragstone.analytics.import_log import ImportFormat
     from ragstone.entrypoints.wire import Wire
-    from ragstone.runtime import Engine
+    from ragstone.store.log_choice import Period, QuestionKind, RowFilter
 
 Call = Callable[..., Awaitable["Wire"]]
 Params = dict[str, str | None]
@@ -97,91 +92,6 @@ class AnalyticsCalls(Protocol):
     async def import_log(self, wanted: ImportChoice) -> Wire:
         """Take a file in."""
         ...
-
-
-Report = Callable[["Engine", ReportChoice], Awaitable["Wire"]]
-
-
-async def _statistics(engine: Engine, wanted: ReportChoice) -> Wire:
-    return wire_analytics.statistics(await engine.analytics.statistics(wanted.period))
-
-
-async def _questions(engine: Engine, wanted: ReportChoice) -> Wire:
-    found = await engine.analytics.questions(wanted.kind, wanted.period, wanted.limit)
-    return wire_analytics.questions(found)
-
-
-async def _documents(engine: Engine, wanted: ReportChoice) -> Wire:
-    return wire_analytics.documents(await engine.analytics.documents(wanted.period, wanted.limit))
-
-
-async def _relevance(engine: Engine, wanted: ReportChoice) -> Wire:
-    return wire_analytics.relevance(await engine.analytics.relevance(wanted.period))
-
-
-async def _patterns(engine: Engine, wanted: ReportChoice) -> Wire:
-    return wire_analytics.patterns(await engine.analytics.patterns(wanted.period, wanted.limit))
-
-
-async def _clusters(engine: Engine, wanted: ReportChoice) -> Wire:
-    return wire_analytics.clusters(await engine.analytics.clusters(wanted.period, wanted.limit))
-
-
-async def _costs(engine: Engine, wanted: ReportChoice) -> Wire:
-    return wire_analytics.costs(await engine.analytics.costs(wanted.period))
-
-
-async def _errors(engine: Engine, wanted: ReportChoice) -> Wire:
-    found = await engine.analytics.errors(wanted.period, wanted.chosen, wanted.limit)
-    return wire_analytics.errors(found)
-
-
-async def _requests(engine: Engine, wanted: ReportChoice) -> Wire:
-    found = await engine.analytics.rows("query_logs", wanted.period, wanted.chosen, wanted.limit)
-    return wire_analytics.rows("requests", found)
-
-
-async def _system(engine: Engine, wanted: ReportChoice) -> Wire:
-    found = await engine.analytics.rows("system_metrics", wanted.period, limit=wanted.limit)
-    return wire_analytics.rows("system", found)
-
-
-REPORTS: Mapping[str, Report] = {
-    "statistics": _statistics,
-    "questions": _questions,
-    "documents": _documents,
-    "relevance": _relevance,
-    "patterns": _patterns,
-    "clusters": _clusters,
-    "costs": _costs,
-    "errors": _errors,
-    "requests": _requests,
-    "system": _system,
-}
-
-
-class LocalAnalytics:
-    """In this process."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    async def report(self, wanted: ReportChoice) -> Wire:
-        """A report by its name."""
-        return await REPORTS[wanted.name](self._engine, wanted)
-
-    async def export(self, wanted: ExportChoice) -> AsyncGenerator[bytes, None]:
-        """The bytes of a table."""
-        pieces = self._engine.transfer.export(wanted.table, wanted.form, wanted.period)
-        async with aclosing(pieces):
-            async for piece in pieces:
-                yield piece
-
-    async def import_log(self, wanted: ImportChoice) -> Wire:
-        """Take a file in."""
-        asked = ImportRequest(wanted.form, wanted.mapping, wanted.is_dry_run)
-        with open_lines(wanted.path) as lines:
-            return wire_analytics.imported(await self._engine.transfer.import_log(lines, asked))
 
 
 class RemoteAnalytics:

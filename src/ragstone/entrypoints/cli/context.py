@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar, cast
@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ragstone.config import Loaded
+    from ragstone.entrypoints.cli.analytics_backend import AnalyticsCalls
     from ragstone.entrypoints.cli.backend import Backend
-    from ragstone.runtime import Engine
+    from ragstone.runtime.engine import Engine
+    from ragstone.telemetry.spans import Tracing
 
 T = TypeVar("T")
+OpenT = TypeVar("OpenT")
 
 EXIT_SOME_FAILED = 1
 """Some of what was asked for could not be done; the rest is."""
@@ -91,6 +94,22 @@ def run_async(work: Coroutine[object, object, T]) -> T:
 def with_backend(loaded: Loaded, work: Callable[[Backend], Awaitable[T]]) -> T:
     """The result of `work` on the running server of the home, or on an engine of our own."""
     from ragstone.entrypoints.cli.backend import open_backend
+
+    return _with(loaded, lambda tracing: open_backend(loaded, tracing), work)
+
+
+def with_log(loaded: Loaded, work: Callable[[AnalyticsCalls], Awaitable[T]]) -> T:
+    """The result of `work` on the log: the running server's, or the file's, without an engine."""
+    from ragstone.entrypoints.cli.backend import open_analytics
+
+    return _with(loaded, lambda _: open_analytics(loaded), work)
+
+
+def _with(
+    loaded: Loaded,
+    open_: Callable[[Tracing], AbstractAsyncContextManager[OpenT]],
+    work: Callable[[OpenT], Awaitable[T]],
+) -> T:
     from ragstone.telemetry.caller import present_caller
     from ragstone.telemetry.tracing import open_tracing
 
@@ -99,8 +118,8 @@ def with_backend(loaded: Loaded, work: Callable[[Backend], Awaitable[T]]) -> T:
             open_tracing(loaded.settings.telemetry) as tracing,
             tracing.door(present_caller().client),
         ):
-            async with open_backend(loaded, tracing) as backend:
-                return await work(backend)
+            async with open_(tracing) as opened:
+                return await work(opened)
 
     quiet_logs(loaded)
     return run_async(run())
@@ -117,7 +136,7 @@ def run_on(work: Coroutine[object, object, None]) -> None:
 @asynccontextmanager
 async def own_engine(loaded: Loaded) -> AsyncIterator[Engine]:
     """An engine of this command's own, with its traces."""
-    from ragstone.runtime import open_engine
+    from ragstone.runtime.engine import open_engine
     from ragstone.telemetry.tracing import open_tracing
 
     with open_tracing(loaded.settings.telemetry) as tracing:

@@ -98,7 +98,7 @@ def explain_config(
 
 
 async def _check(loaded: Loaded, *, is_repair: bool) -> CheckReport:
-    from ragstone.runtime import open_engine
+    from ragstone.runtime.engine import open_engine
 
     async with open_engine(loaded) as engine:
         return await (engine.checker.repair() if is_repair else engine.checker.check())

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
-from ragstone.entrypoints.cli.analytics_backend import AnalyticsCalls, RemoteAnalytics
-from ragstone.entrypoints.cli.query_backend import QueryCalls, RemoteQueries
+from ragstone.entrypoints.cli.analytics_backend import RemoteAnalytics
+from ragstone.entrypoints.cli.query_backend import RemoteQueries
 from ragstone.errors import DependencyFailed, RagstoneError
 from ragstone.home import Home, read_server_url
 from ragstone.telemetry.spans import TRACEPARENT, present_span
 
 if TYPE_CHECKING:
+    from ragstone.entrypoints.cli.analytics_backend import AnalyticsCalls
     from ragstone.entrypoints.cli.backend import AddFile, ChunkingOptions, DocumentChoice, Question
     from ragstone.entrypoints.cli.chunks import PreviewFile
+    from ragstone.entrypoints.cli.query_backend import QueryCalls
     from ragstone.entrypoints.wire import Wire
     from ragstone.types import JsonValue
 

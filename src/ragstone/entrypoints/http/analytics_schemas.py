@@ -10,8 +10,7 @@ from pydantic import Field
 
 from ragstone.analytics.export import ExportFormat
 from ragstone.entrypoints.http.schemas import RequestModel
-from ragstone.service.analytics import Period
-from ragstone.store.query_log_reads import QuestionKind, RowFilter
+from ragstone.store.log_choice import Period, QuestionKind, RowFilter
 
 
 class PeriodQuery(RequestModel):

@@ -38,7 +38,7 @@ from ragstone.entrypoints.http.problems import (
 from ragstone.entrypoints.http.repeated import RepeatedQuestions
 from ragstone.entrypoints.mcp.mount import PATH as MCP_PATH, McpMount
 from ragstone.errors import RagstoneError
-from ragstone.runtime import Engine
+from ragstone.runtime.engine import Engine
 
 DESCRIPTION = """Documents in; hybrid search; answers with exact citations.
 

@@ -16,7 +16,7 @@ from ragstone.entrypoints.http.uploads import read_json, read_one_file
 from ragstone.entrypoints.requests import MOST_NEIGHBOURS, read_chunking
 from ragstone.errors import InvalidRequest
 from ragstone.ingest.request import inline_file
-from ragstone.runtime import Engine
+from ragstone.runtime.engine import Engine
 from ragstone.types import ChunkPreview, DocumentId, Expansion, RawFile
 
 router = APIRouter(prefix="/v1", tags=["chunks"])

@@ -11,7 +11,7 @@ import msgspec
 from fastapi import Depends, Request
 from starlette.responses import Response
 
-from ragstone.runtime import Engine
+from ragstone.runtime.engine import Engine
 
 T = TypeVar("T")
 

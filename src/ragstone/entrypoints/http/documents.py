@@ -25,7 +25,7 @@ from ragstone.entrypoints.requests import read_chunking, read_filter, read_metad
 from ragstone.errors import InvalidRequest, RagstoneError
 from ragstone.ingest.queue import Accepted
 from ragstone.ingest.request import IngestRequest, inline_file
-from ragstone.runtime import Engine
+from ragstone.runtime.engine import Engine
 from ragstone.service.pages import DocumentQuery
 from ragstone.types import (
     DEFAULT_COLLECTION,

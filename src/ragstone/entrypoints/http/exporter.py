@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
-    from ragstone.runtime import Engine
+    from ragstone.runtime.engine import Engine
 
 log = structlog.get_logger(__name__)
 

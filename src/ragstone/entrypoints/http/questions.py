@@ -17,7 +17,7 @@ from ragstone.entrypoints.http.repeated import Understood, note_answer, note_res
 from ragstone.entrypoints.http.schemas import AskBody, Neighbours, SearchBody
 from ragstone.entrypoints.http.streaming import Frame, stream
 from ragstone.entrypoints.requests import read_expansion, search_request
-from ragstone.runtime import Engine
+from ragstone.runtime.engine import Engine
 from ragstone.types import Answer, AnswerRequest, SearchRequest
 
 router = APIRouter(prefix="/v1")

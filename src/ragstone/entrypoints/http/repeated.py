@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from ragstone.runtime import Engine
+    from ragstone.runtime.engine import Engine
     from ragstone.types import Answer, SearchResult
 
 PATHS = ("/v1/ask", "/v1/search")

@@ -23,7 +23,7 @@ from ragstone.home import remove_server_card, write_server_card
 from ragstone.models.openai_generator import load_sdk
 from ragstone.operate.drain import Drain
 from ragstone.operate.signals import end_at_the_next_signal
-from ragstone.runtime import Engine, open_engine
+from ragstone.runtime.engine import Engine, open_engine
 from ragstone.telemetry.tracing import open_tracing
 
 CUT_OFF_S = 1

@@ -16,7 +16,7 @@ from ragstone.entrypoints.http.liveness import BODY
 from ragstone.errors import NotFound
 from ragstone.operate.health import HealthReport
 from ragstone.operate.versions import main_versions
-from ragstone.runtime import Engine
+from ragstone.runtime.engine import Engine
 from ragstone.telemetry.percentiles import Percentiles
 
 router = APIRouter(tags=["status"])

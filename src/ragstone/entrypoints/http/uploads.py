@@ -19,7 +19,7 @@ from ragstone.entrypoints.http.schemas import RequestModel
 from ragstone.entrypoints.requests import read_metadata
 from ragstone.errors import DocumentRejected, InvalidRequest
 from ragstone.ingest.sniff import sniff
-from ragstone.runtime import Engine
+from ragstone.runtime.engine import Engine
 from ragstone.settings import Settings
 from ragstone.store.incoming import IncomingFile
 from ragstone.types import JobPriority, Metadata, RawFile

@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup, TaskStatus
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from ragstone.runtime import Engine
+    from ragstone.runtime.engine import Engine
 
 PATH = "/mcp"
 

@@ -30,9 +30,9 @@ from ragstone.entrypoints import (
 from ragstone.entrypoints.requests import read_expansion, read_metadata, search_request
 from ragstone.errors import RagstoneError
 from ragstone.ingest.request import IngestRequest, inline_file
-from ragstone.runtime import Engine
-from ragstone.service.analytics import Period
+from ragstone.runtime.engine import Engine
 from ragstone.service.queries import PopularRequest
+from ragstone.store.log_choice import Period
 from ragstone.telemetry.caller import present_caller, set_caller
 from ragstone.telemetry.metrics import Metrics
 from ragstone.telemetry.spans import failure_of

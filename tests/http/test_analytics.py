@@ -44,6 +44,12 @@ def asked(client: httpx2.Client, collection: str, word: str) -> list[Wire]:
     )
 
 
+@pytest.fixture
+def failed(client: httpx2.Client) -> None:
+    """A row of an error that is older than whatever is asked after it."""
+    assert client.post("/v1/search", json={"query": "lost", "collections": ["nowhere"]}).status_code == 404
+
+
 def get(client: httpx2.Client, report: str, **query: str) -> Wire:
     """A report."""
     response = client.get(f"/v1/analytics/{report}", params=query)
@@ -236,6 +242,7 @@ def test_errors_are_kept_without_words_of_the_request(
 
 
 @verifies("ANA-06")
+@pytest.mark.usefixtures("failed")  # first
 @pytest.mark.parametrize("table", TABLES)
 def test_a_table_is_exported_in_every_format(client: httpx2.Client, asked: list[Wire], table: str) -> None:
     """CSV, JSON lines and Parquet hold the same rows, of the period that was asked for."""

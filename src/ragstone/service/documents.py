@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ragstone.cancellation import run_to_end
 from ragstone.deadline import Deadline
@@ -22,9 +22,7 @@ from ragstone.service.pages import (
     read_sort,
     write_cursor,
 )
-from ragstone.store.collections import (
-    require_collection,
-)
+from ragstone.store.collections import require_collection
 from ragstone.store.documents import (
     StoredState,
     edit_document,
@@ -55,6 +53,8 @@ if TYPE_CHECKING:
     from ragstone.ingest.write import Writer
     from ragstone.store.database import Database
     from ragstone.telemetry.metrics import Metrics
+
+FoundT = TypeVar("FoundT")
 
 LARGEST_PASSAGE = 100_000
 
@@ -109,19 +109,15 @@ class DocumentService:
             DocumentNotFound: no live document has this id.
         """
         async with self._writer.change() as change:
-            old = await find_by_id(change.connection, principal, document_id)
-            if old is None:
-                raise DocumentNotFound(document_id)
+            old = _found(await find_by_id(change.connection, principal, document_id), document_id)
             fresh = old.metadata if metadata is None else metadata
             shown = old.title if title is None else title
             await edit_document(change.connection, old.key, shown, fresh)
             await follow_edit(change, old, shown, fresh)
             change.touch(old.collection_id, [old.key])
-            # Read within the turn: after it, a removal could make what was edited look like it never was.
+            # Within the turn: once it is over, a removal may come before a look at what was stored.
             edited = await get_document(change.connection, principal, document_id)
-        if edited is None:
-            raise DocumentNotFound(document_id)
-        return edited
+        return _found(edited, document_id)
 
     async def remove(self, document_id: DocumentId, principal: Principal = LOCAL_OWNER) -> Receipt:
         """Remove a document and its attachments: when this returns, their text is unreachable.
@@ -135,9 +131,7 @@ class DocumentService:
 
     async def _remove(self, document_id: DocumentId, principal: Principal) -> Receipt:
         async with self._writer.change() as change:
-            old = await find_by_id(change.connection, principal, document_id)
-            if old is None:
-                raise DocumentNotFound(document_id)
+            old = _found(await find_by_id(change.connection, principal, document_id), document_id)
             states = await with_attachments(change.connection, [old])
             await remove_document(change.connection, old.key)
             change.touch(old.collection_id, [state.key for state in states])
@@ -181,10 +175,7 @@ class DocumentService:
             DocumentNotFound: no live document has this id.
         """
         async with self._database.read() as connection:
-            found = await get_document(connection, principal, document_id)
-        if found is None:
-            raise DocumentNotFound(document_id)
-        return found
+            return _found(await get_document(connection, principal, document_id), document_id)
 
     async def list(
         self,
@@ -233,10 +224,7 @@ class DocumentService:
                 f"At most {LARGEST_PASSAGE} characters are read at once; ask for smaller spans."
             )
         async with self._database.read() as connection:
-            passage = await read_passage(connection, principal, document_id, wanted)
-        if passage is None:
-            raise DocumentNotFound(document_id)
-        return passage
+            return _found(await read_passage(connection, principal, document_id, wanted), document_id)
 
     async def read_around(
         self, chunk_id: str, context_chars: int = 500, principal: Principal = LOCAL_OWNER
@@ -251,3 +239,9 @@ class DocumentService:
         if passage is None:
             raise ChunkNotFound(chunk_id)
         return passage
+
+
+def _found(one: FoundT | None, document_id: DocumentId) -> FoundT:
+    if one is None:
+        raise DocumentNotFound(document_id)
+    return one

@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.requirements import verifies
 
 from ragstone.config import load
 from ragstone.deadline import Deadline
@@ -21,7 +20,6 @@ pytestmark = pytest.mark.anyio
 ROUNDS = 20
 
 
-@verifies("ING-20")
 async def test_an_edit_that_was_stored_is_never_called_not_found(tmp_path: Path) -> None:
     """Also when a removal that waited for its turn comes right behind it; what it removed tells."""
     edits = 0

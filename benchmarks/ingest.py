@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from statistics import median
 
 from rich.table import Table
@@ -27,29 +28,35 @@ from ragstone.runtime.engine import Engine
 from ragstone.settings import Settings
 from ragstone.store.collections import find_collections
 from ragstone.store.passages import document_keys, indexed_chunks
-from ragstone.types import DEFAULT_COLLECTION, DEFAULT_TENANT
+from ragstone.types import DEFAULT_COLLECTION, DEFAULT_TENANT, RawFile
 from record import arguments, console, data_folder, keep, quiet
+
+Read = Callable[[], RawFile]
 
 IN_FLIGHT = 8
 BATCH_FILES = 10
 SAMPLE_S = 0.2
 
 
-async def add_all(engine: Engine, files: Sequence[FoundFile]) -> tuple[int, dict[str, str]]:
+def on_disk(files: Sequence[FoundFile], settings: Settings) -> dict[str, Read]:
+    """How to read the files, by name."""
+    return {found.name: partial(read, found, settings.ingest.max_file_bytes) for found in files}
+
+
+async def add_all(engine: Engine, files: Mapping[str, Read]) -> tuple[int, dict[str, str]]:
     """Take the files in; the chunks made, and the reason of each failure by name."""
     chunk_count, failures = 0, {}
-    rest = iter(files)
+    rest = iter(files.items())
 
     async def worker() -> None:
         nonlocal chunk_count
-        for found in rest:
+        for name, read_file in rest:
             try:
-                file = await asyncio.to_thread(read, found, engine.settings.ingest.max_file_bytes)
-                request = IngestRequest(file, source=str(found.name))
+                request = IngestRequest(await asyncio.to_thread(read_file), source=name)
                 written = await engine.documents.add(request, Deadline.after(120))
                 chunk_count += written.chunk_count
             except RagstoneError as error:
-                failures[found.name] = f"{error.code}: {error.message}"
+                failures[name] = f"{error.code}: {error.message}"
 
     async with asyncio.TaskGroup() as group:
         for _ in range(IN_FLIGHT):
@@ -80,14 +87,14 @@ async def measure(files: Sequence[FoundFile], documents: Sequence[FoundFile]) ->
     async with open_temporary_engine(Settings()) as engine:
         watcher = asyncio.create_task(watch_memory(peak))
         start = time.perf_counter()
-        chunk_count, failures = await add_all(engine, files)
+        chunk_count, failures = await add_all(engine, on_disk(files, engine.settings))
         file_seconds = time.perf_counter() - start
         known: set[int] = set()
         await chunk_texts(engine, known)
         turns: list[tuple[float, float, int]] = []
         for batch in batches(documents, BATCH_FILES):
             start = time.perf_counter()
-            _, failed = await add_all(engine, batch)
+            _, failed = await add_all(engine, on_disk(batch, engine.settings))
             middle = time.perf_counter()
             failures |= failed
             texts = await chunk_texts(engine, known)

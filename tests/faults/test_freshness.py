@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.faults.freshness.checker import Foreign, Missing, Stale, Violation
 from tests.faults.freshness.world import Scenario, World
+from tests.faults.stateful.server import Flags
 from tests.requirements import verifies
+from tests.support.redis import running_redis
 
 IS_LONG = os.environ.get("RAGSTONE_PROFILE") == "nightly"
 OPERATIONS = 2_000_000 if IS_LONG else 20_000
@@ -23,16 +26,21 @@ LEAST_OVERLAP = 0.05
 
 @verifies("CAC-03", "CAC-06", "CAC-07")
 @pytest.mark.timeout(24 * 3_600 if IS_LONG else 300)
-@pytest.mark.parametrize("has_tier", [False, True])
-def test_no_response_is_older_than_the_last_acknowledged_write(tmp_path: Path, has_tier: bool) -> None:
+@pytest.mark.parametrize("behind", ["a file", "Redis"])
+def test_no_response_is_older_than_the_last_acknowledged_write(tmp_path: Path, behind: str) -> None:
     """Searches, answers and streams by readers of two tenants, adds, replacements and removals through two
-    processes on one home, some of them killed, and through a server on it; with a tier that all processes
-    share and without.
+    processes on one home, some of them killed, and through a server on it; with one Redis behind the caches
+    of all of them and without.
     """
-    world = World(tmp_path, Scenario(has_tier=has_tier, has_door=True))
-
-    for _ in range(OPERATIONS // 2 // PER_PHASE):
-        world.work(PER_PHASE, KILLS)
+    with ExitStack() as stack:
+        flags: Flags = {}
+        if behind == "Redis":
+            redis = stack.enter_context(running_redis(tmp_path / "redis"))
+            flags = {"cache.redis_url": redis.url}
+        world = World(tmp_path, Scenario(flags=flags, has_door=True))
+        for _ in range(OPERATIONS // 2 // PER_PHASE):
+            world.work(PER_PHASE, KILLS)
+        was_used = behind == "a file" or int(redis.answers("DBSIZE")) > 0
 
     tally = world.tally
     print(tally.figures)
@@ -44,6 +52,7 @@ def test_no_response_is_older_than_the_last_acknowledged_write(tmp_path: Path, h
     assert tally.lost, "a kill must cut off a write"
     assert tally.through_door > tally.total / 100
     assert {"search", "ask", "stream"} <= tally.reads.keys()
+    assert was_used
 
 
 @pytest.mark.parametrize(

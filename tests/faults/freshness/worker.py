@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import multiprocessing
-from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -18,9 +17,9 @@ from tests.faults.freshness.bugs import BUGS
 from tests.faults.freshness.client import Client
 from tests.faults.freshness.records import Log
 from tests.faults.freshness.shared_tier import SharedTier
+from tests.faults.stateful.server import Flags
 from tests.support.process import STOP_LIMIT_S
 
-Flags = Mapping[str, str | int | float | bool | None]
 FLAGS: Flags = {
     "ingest.chunk_max_tokens": 16,
     "index.writer_memory_mb": 15,

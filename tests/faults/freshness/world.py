@@ -24,8 +24,8 @@ from tests.faults.freshness.checker import Checker, Place, States, Write
 from tests.faults.freshness.door import DoorClient
 from tests.faults.freshness.records import Begun, Ended, Log, Lost, Read, moment, read_log
 from tests.faults.freshness.texts import COLLECTIONS, HANDBOOK, TENANTS
-from tests.faults.freshness.worker import FLAGS, SERIALS, Flags, Job, Worker, start_worker
-from tests.faults.stateful.server import start_server
+from tests.faults.freshness.worker import FLAGS, SERIALS, Job, Worker, start_worker
+from tests.faults.stateful.server import Flags, start_server
 from tests.support.waiting import wait_until
 
 PROCESSES = 2
@@ -152,7 +152,7 @@ class World:
             yield ()
             return
         is_over = threading.Event()
-        server = start_server(self.home)
+        server = start_server(self.home, flags=self._scenario.flags)
         clients = []
         for _ in range(DOOR_CLIENTS):
             self._begun += 1

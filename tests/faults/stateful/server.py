@@ -33,7 +33,9 @@ from ragstone.telemetry.logs import quiet_logs
 from ragstone.types import ChunkKey, CollectionId, Passage, Principal
 from tests.support.process import COMMAND_LIMIT_S, START_LIMIT_S, STOP_LIMIT_S
 
-FLAGS: Mapping[str, str | int | float | bool | None] = {
+Flags = Mapping[str, str | int | float | bool | None]
+"""Settings by their names."""
+FLAGS: Flags = {
     "server.port": 0,
     "ingest.chunk_max_tokens": 16,
     "ingest.lease_s": 3,
@@ -142,13 +144,13 @@ class ServerProcess:
         return self.process.exitcode
 
 
-def start_server(home: Path, bug: str | None = None) -> ServerProcess:
-    """A server on a free port of its own, ready."""
+def start_server(home: Path, bug: str | None = None, flags: Flags | None = None) -> ServerProcess:
+    """A server on a free port of its own, ready; `flags` are set besides `FLAGS`."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     receiver, sender = context.Pipe(duplex=False)
     with receiver, sender:
-        process = context.Process(target=_serve, args=(home, bug, sender))
+        process = context.Process(target=_serve, args=(home, bug, flags or {}, sender))
         process.start()
         if not receiver.poll(START_LIMIT_S):
             process.kill()
@@ -160,9 +162,9 @@ def start_server(home: Path, bug: str | None = None) -> ServerProcess:
     return ServerProcess(process, url, client)
 
 
-def _serve(home: Path, bug: str | None, sender: Connection) -> None:
+def _serve(home: Path, bug: str | None, flags: Flags, sender: Connection) -> None:
     quiet_logs()
     if bug is not None:
         BUGS[bug]()
     serve.open_engine = partial(open_engine, embedder=HashEmbedder())  # type: ignore[attr-defined]
-    asyncio.run(serve.serve(load(home, environ={}, flags=FLAGS), sender.send))
+    asyncio.run(serve.serve(load(home, environ={}, flags={**FLAGS, **flags}), sender.send))

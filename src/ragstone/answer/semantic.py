@@ -51,7 +51,7 @@ SEMANTIC: Kind[tuple[Wording, ...]] = Kind(
     msgspec.msgpack.encode,
     msgspec.msgpack.Decoder(tuple[Wording, ...]).decode,
     # Questions are kept in the memory of this process only.
-    is_shared=False,
+    keep="here",
 )
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import msgspec
 import structlog
@@ -40,8 +40,9 @@ class Kind(Generic[T]):
     name: CacheName
     encode: Callable[[T], bytes]
     decode: Callable[[bytes], T]
-    is_shared: bool = True
-    """Whether its values go into the tier behind, too."""
+    keep: Literal["everywhere", "here", "behind"] = "everywhere"
+    """In memory and behind it; in memory only; or behind it only, where all processes see the same value at
+    any time (in memory while there is nothing behind)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +151,13 @@ class Cache:
             return [None] * len(keys)
         began = time.perf_counter()
         memory, counts = self._memory[kind.name], self._counts[kind.name]
-        payloads = [memory.get(key) for key in keys]
+        payloads = [memory.get(key) if self._is_in_memory(kind) else None for key in keys]
         values = [None if payload is None else self._value(kind, payload, "memory") for payload in payloads]
         missing = [at for at, value in enumerate(values) if value is None]
-        if missing and kind.is_shared and self._tier is not None:
+        if missing and kind.keep != "here" and self._tier is not None:
             found = await self._behind(self._tier, kind.name, [keys[at] for at in missing])
             for at, payload in zip(missing, found, strict=True):
-                if payload is not None and self._keep_found(kind.name, keys[at], payload):
+                if payload is not None and self._keep_found(kind, keys[at], payload):
                     values[at] = self._value(kind, payload, self._tier.name)
         counts.misses += sum(1 for value in values if value is None)
         counts.lookup_s += time.perf_counter() - began
@@ -201,22 +202,37 @@ class Cache:
         ttl_s: float | None = None,
     ) -> None:
         """Keep a value: in memory at once, and in the tier behind soon unless it is of this process only."""
+        self.put_many(kind, {key: value}, cost=cost, collections=collections, ttl_s=ttl_s)
+
+    def put_many(
+        self,
+        kind: Kind[T],
+        values: Mapping[str, T],
+        *,
+        cost: Cost = Cost(),
+        collections: Sequence[str] = (),
+        ttl_s: float | None = None,
+    ) -> None:
+        """Keep values by their keys, as `put` does; the tier behind takes them in one turn."""
         if not self.is_on(kind.name):
             return
-        try:
-            encoded = kind.encode(value)
-        except (OverflowError, TypeError, ValueError) as error:
-            self._counts[kind.name].errors += 1
-            log.warning("cache_value_unfit", cache=kind.name, error=str(error))
-            return
         lasts_s = ttl_s or self._limits[kind.name].ttl_s
-        record = _Record(self._clock(), cost.spent_ms, cost.tokens, tuple(collections), encoded, lasts_s)
-        payload = msgspec.msgpack.encode(record)
-        entry = Entry(key, payload, lasts_s, record.collections)
-        self._memory[kind.name].set(key, payload, entry.ttl_s, entry.collections)
-        self._counts[kind.name].sets += 1
-        if kind.is_shared and self._tier is not None and len(self._writing) < MOST_WRITES:
-            writing = asyncio.ensure_future(self._write(self._tier, kind.name, entry))
+        entries = []
+        for key, value in values.items():
+            try:
+                encoded = kind.encode(value)
+            except (OverflowError, TypeError, ValueError) as error:
+                self._counts[kind.name].errors += 1
+                log.warning("cache_value_unfit", cache=kind.name, error=str(error))
+                continue
+            record = _Record(self._clock(), cost.spent_ms, cost.tokens, tuple(collections), encoded, lasts_s)
+            entries.append(Entry(key, msgspec.msgpack.encode(record), lasts_s, record.collections))
+        self._counts[kind.name].sets += len(entries)
+        if self._is_in_memory(kind):
+            for entry in entries:
+                self._memory[kind.name].set(entry.key, entry.payload, lasts_s, entry.collections)
+        if kind.keep != "here" and self._tier is not None and len(self._writing) < MOST_WRITES:
+            writing = asyncio.ensure_future(self._write(self._tier, kind.name, entries))
             self._writing.add(writing)
             writing.add_done_callback(self._writing.discard)
 
@@ -273,6 +289,9 @@ class Cache:
             ttl_s=limit.ttl_s,
         )
 
+    def _is_in_memory(self, kind: Kind[T]) -> bool:
+        return kind.keep != "behind" or self._tier is None
+
     def _value(self, kind: Kind[T], payload: bytes, tier: str) -> T | None:
         counts, read = self._counts[kind.name], self._read(kind, payload, tier)
         if read is None:
@@ -298,15 +317,16 @@ class Cache:
             log.warning("cache_entry_unreadable", cache=kind.name, tier=tier, error=str(error))
             return None
 
-    def _keep_found(self, name: CacheName, key: str, payload: bytes) -> bool:
+    def _keep_found(self, kind: Kind[T], key: str, payload: bytes) -> bool:
         """Take what the tier behind had into memory for the rest of its time; False when that is over."""
         try:
             record = _RECORDS.decode(payload)
         except msgspec.DecodeError:
-            self._counts[name].errors += 1
+            self._counts[kind.name].errors += 1
             return False
         left_s = record.made_at + record.ttl_s - self._clock()
-        self._memory[name].set(key, payload, left_s, record.collections)
+        if self._is_in_memory(kind):
+            self._memory[kind.name].set(key, payload, left_s, record.collections)
         return left_s > 0
 
     async def _behind(self, tier: Tier, name: CacheName, keys: Sequence[str]) -> list[bytes | None]:
@@ -318,9 +338,9 @@ class Cache:
         self._tier_error = None
         return found
 
-    async def _write(self, tier: Tier, name: CacheName, entry: Entry) -> None:
+    async def _write(self, tier: Tier, name: CacheName, entries: Sequence[Entry]) -> None:
         try:
-            await tier.set_many([entry])
+            await tier.set_many(entries)
         except CacheFailed as error:
             self._failed(name, error)
 
@@ -341,6 +361,7 @@ def limits_of(settings: CacheSettings) -> dict[CacheName, Limits]:
             settings.generation_ttl_s, settings.semantic_max_bytes if settings.semantic else 0
         ),
         "rendered": Limits(settings.answer_ttl_s, settings.rendered_max_bytes),
+        "values": Limits(settings.values_ttl_s, settings.values_max_bytes),
     }
     if settings.enabled:
         return limits

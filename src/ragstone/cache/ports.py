@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-CacheName = Literal["query_embedding", "retrieval", "answer", "generation", "semantic", "rendered"]
+CacheName = Literal["query_embedding", "retrieval", "answer", "generation", "semantic", "rendered", "values"]
 """The caches; a name is the first part of every key and the label of every figure."""
 
 
@@ -15,7 +15,7 @@ class Entry:
     """A value on its way into a tier."""
 
     key: str
-    """`{cache name}:{digest in hex}`."""
+    """`{cache name}:{digest in hex}`; of `values`, `values:{tenant}:{the program's own key}`."""
     payload: bytes
     """MessagePack of the value."""
     ttl_s: float

@@ -20,9 +20,7 @@ class Rendering(msgspec.Struct, array_like=True):
     """The answer that was rendered; None of a search."""
 
 
-RENDERED = Kind(
-    "rendered", msgspec.msgpack.encode, msgspec.msgpack.Decoder(Rendering).decode, is_shared=False
-)
+RENDERED = Kind("rendered", msgspec.msgpack.encode, msgspec.msgpack.Decoder(Rendering).decode, keep="here")
 """Made from values that are kept themselves."""
 
 

@@ -13,6 +13,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ragstone.entrypoints.python import AsyncRagstone
 from ragstone.entrypoints.python_blocking_analytics import BlockingAnalytics
+from ragstone.entrypoints.python_blocking_cache import BlockingCache
 from ragstone.store.job_rows import Job
 from ragstone.types import (
     DEFAULT_COLLECTION,
@@ -77,6 +78,11 @@ class Ragstone:
     def analytics(self) -> BlockingAnalytics:
         """See `AsyncRagstone.analytics`."""
         return BlockingAnalytics(self._inner.analytics, self._call)
+
+    @property
+    def cache(self) -> BlockingCache:
+        """See `AsyncRagstone.cache`."""
+        return BlockingCache(self._inner.cache, self._call)
 
     def add_text(
         self,

@@ -1,4 +1,4 @@
-"""What the Python door tells of itself: answers explained, times of operations."""
+"""What the Python door tells of itself, and lends: answers explained, times of operations, the cache."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from ragstone.runtime.engine import Engine
     from ragstone.service.traces import AnswerTrace
+    from ragstone.service.values import ValueService
     from ragstone.telemetry.percentiles import Percentiles
 
 
@@ -18,7 +19,7 @@ class _Open(Protocol):
 
 
 class Watching:
-    """Methods of `AsyncRagstone` for whoever watches it."""
+    """Methods of `AsyncRagstone` for whoever watches it, or uses a part of it."""
 
     async def trace(self: _Open, answer_id: str) -> AnswerTrace:
         """How an answer came about: legs, fusion, passages, caches, times, tokens, citations.
@@ -32,3 +33,8 @@ class Watching:
     def statistics(self: _Open) -> Percentiles:
         """Times of operations: `summary()`, `reset()`, and `record(name, value)` for values of your own."""
         return self.engine.metrics.percentiles
+
+    @property
+    def cache(self: _Open) -> ValueService:
+        """The cache for values of your own: `get`, `set`, `delete`, `clear`, `get_many`, `set_many`."""
+        return self.engine.caches.values

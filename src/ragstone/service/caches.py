@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, get_args
 
 from ragstone.cache.ports import CacheName, TierStatistics
 from ragstone.errors import CollectionNotFound, InvalidRequest
+from ragstone.service.values import ValueService
 from ragstone.types import LOCAL_OWNER, Principal
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class CacheService:
     def __init__(self, cache: Cache, follower: IndexFollower) -> None:
         self._cache = cache
         self._follower = follower
+        self.values = ValueService(cache)
 
     async def statistics(self) -> CachesReport:
         """Hits, misses, bytes and what was saved, per cache."""

@@ -67,6 +67,14 @@ class CacheSettings(Section):
     rendered_max_bytes: int = Field(
         16 * 2**20, ge=0, description="Responses kept as JSON, in bytes; 0 turns this cache off."
     )
+    values_ttl_s: float = Field(
+        3600.0, gt=0, description="Seconds a program's own value is kept unless it says otherwise."
+    )
+    values_max_bytes: int = Field(
+        16 * 2**20,
+        ge=0,
+        description="Programs' own values, in bytes of memory where nothing lies behind it; 0 keeps none.",
+    )
     disk_max_bytes: int = Field(
         256 * 2**20, ge=0, description="Size of home/cache.db, used without Redis; 0 turns it off."
     )

@@ -16,9 +16,7 @@ pytestmark = pytest.mark.anyio
 LIMITS = {"answer": Limits(100.0, 100_000), "retrieval": Limits(100.0, 100_000)}
 TEXT: Kind[str] = Kind("answer", msgspec.msgpack.encode, msgspec.msgpack.Decoder(str).decode)
 NUMBER: Kind[int] = Kind("answer", msgspec.msgpack.encode, msgspec.msgpack.Decoder(int).decode)
-OWN: Kind[str] = Kind(
-    "retrieval", msgspec.msgpack.encode, msgspec.msgpack.Decoder(str).decode, is_shared=False
-)
+OWN: Kind[str] = Kind("retrieval", msgspec.msgpack.encode, msgspec.msgpack.Decoder(str).decode, keep="here")
 
 
 class HandClock:

@@ -32,6 +32,8 @@ from ragstone.types import (
 
 STAGES: tuple[JobStage, ...] = get_args(JobStage)
 _DIGEST_BYTES = 16
+_DROPPED_AT_MOST = 10
+"""Times that a folder may go while one file is written into it; once is rare."""
 Kept = TypeVar("Kept")
 Content = TypeVar("Content")
 
@@ -276,10 +278,17 @@ async def _to_end(write: Callable[[Path, Content], None], path: Path, content: C
 
 def _write(path: Path, content: bytes) -> None:
     """In whole or not at all, as far as processes go."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.new")
-    fresh.write_bytes(hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest() + content)
-    fresh.replace(path)
+    for is_last in (*(False,) * _DROPPED_AT_MOST, True):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_bytes(hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest() + content)
+            fresh.replace(path)
+            return
+        except (FileExistsError, FileNotFoundError):
+            # Another process dropped the folder just now: there the job has ended, here it will soon.
+            if is_last:
+                raise
 
 
 def _write_value(path: Path, value: msgspec.Struct) -> None:

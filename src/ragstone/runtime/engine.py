@@ -166,7 +166,7 @@ async def _begin(engine: Engine, slot: Slot, originals: Originals, incoming: Inc
     if slot.was_killed:
         # It left files half way.
         await originals.recover()
-        await to_thread.run_sync(incoming.remove_abandoned)
+    await to_thread.run_sync(incoming.remove_abandoned)
 
 
 async def _ensure_default_collection(engine: Engine) -> None:

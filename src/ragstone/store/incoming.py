@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
@@ -113,6 +114,7 @@ class Incoming:
         self._folder = folder
         self._own: Path | None = None
         self._lock: IO[bytes] | None = None
+        self._taking = threading.Lock()
 
     def receive(self) -> IncomingFile:
         """A file to be written part by part; whoever asked for it closes it.
@@ -121,20 +123,21 @@ class Incoming:
             StoreFailed: the disk refuses.
         """
         try:
-            if self._own is None:
-                self._own = self._take_folder()
-            return IncomingFile(self._own)
+            with self._taking:  # the first uploads may come at once
+                own = self._own = self._own or self._take_folder()
+            return IncomingFile(own)
         except OSError as error:
             raise refused_by_disk(f"Uploads cannot be received in {self._folder}", error) from error
 
     def close(self) -> None:
         """Remove the folder and let the lock go."""
-        if self._own is None or self._lock is None:
-            return
-        shutil.rmtree(self._own, ignore_errors=True)
-        Path(self._lock.name).unlink(missing_ok=True)
-        self._lock.close()
-        self._own = self._lock = None
+        with self._taking:
+            if self._own is None or self._lock is None:
+                return
+            shutil.rmtree(self._own, ignore_errors=True)
+            Path(self._lock.name).unlink(missing_ok=True)
+            self._lock.close()
+            self._own = self._lock = None
 
     def remove_abandoned(self) -> None:
         """Forget what dead processes were receiving: nobody holds their lock."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from ragstone.deadline import Deadline
@@ -153,3 +156,21 @@ async def prepare(embedder: HashEmbedder, checkpoint: Checkpoint, stages: list[s
         )
     finally:
         await parser.aclose()
+
+
+async def test_a_folder_that_another_process_drops_meanwhile_fails_nothing(tmp_path: Path) -> None:
+    """The job was cancelled there; here it learns of that when it next renews its lease."""
+    checkpoints, is_over = Checkpoints(tmp_path, "1"), threading.Event()
+    kept = checkpoints.of(JOB)
+
+    def drop() -> None:
+        while not is_over.wait(0.0005):
+            checkpoints.drop(JOB)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.to_thread.run_sync, drop)
+        try:
+            for _ in range(300):
+                await kept.enter("embed")
+        finally:
+            is_over.set()

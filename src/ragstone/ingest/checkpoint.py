@@ -7,6 +7,7 @@ process; after a power cut one may be torn, which its digest tells, and then the
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -32,8 +33,6 @@ from ragstone.types import (
 
 STAGES: tuple[JobStage, ...] = get_args(JobStage)
 _DIGEST_BYTES = 16
-_DROPPED_AT_MOST = 10
-"""Times that a folder may go while one file is written into it; once is rare."""
 Kept = TypeVar("Kept")
 Content = TypeVar("Content")
 
@@ -279,16 +278,11 @@ async def _to_end(write: Callable[[Path, Content], None], path: Path, content: C
 def _write(path: Path, content: bytes) -> None:
     """In whole or not at all, as far as processes go."""
     fresh = path.with_name(f"{path.name}.new")
-    for is_last in (*(False,) * _DROPPED_AT_MOST, True):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fresh.write_bytes(hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest() + content)
-            fresh.replace(path)
-            return
-        except (FileExistsError, FileNotFoundError):
-            # Another process dropped the folder just now: there the job has ended, here it will soon.
-            if is_last:
-                raise
+    # Another process may drop the folder meanwhile: there the job has ended, and nothing need be kept.
+    with contextlib.suppress(FileExistsError, FileNotFoundError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_bytes(hashlib.blake2b(content, digest_size=_DIGEST_BYTES).digest() + content)
+        fresh.replace(path)
 
 
 def _write_value(path: Path, value: msgspec.Struct) -> None:

@@ -26,6 +26,8 @@ USED_KEYS_MAX = 10_000
 USE_NOTED_EVERY_S = 60.0
 """Recency is kept to the minute: a hit costs a write at most that often."""
 SWEEP_EVERY_S = 60.0
+GATHERED_S = 0.1
+"""What comes within this of the first entry is written in the same turn."""
 _LARGEST_SHARE = 8
 """No entry takes more than an eighth of the file."""
 
@@ -55,7 +57,7 @@ class SqliteTier:
         self._used_keys: dict[str, float] = {}
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._is_closed = False
+        self._closing = asyncio.Event()
         self._is_failing = False
         self._payload_bytes = self._stored_bytes = self._dropped = 0
 
@@ -75,7 +77,7 @@ class SqliteTier:
         now = self._clock()
         for entry in entries:
             self._queue(entry, now)
-        if self._task is None and not self._is_closed:
+        if self._task is None and not self._closing.is_set():
             self._task = asyncio.create_task(self._write_behind(), name="cache-writer")
         self._wake.set()
 
@@ -110,7 +112,7 @@ class SqliteTier:
 
     async def aclose(self) -> None:
         """Write what waits and let the file go."""
-        self._is_closed = True
+        self._closing.set()
         with anyio.CancelScope(shield=True):
             self._wake.set()
             if self._task is not None:
@@ -151,9 +153,10 @@ class SqliteTier:
 
     async def _write_behind(self) -> None:
         """Write whenever something waits, sweep now and then, until closed and done."""
-        while not self._is_closed or self._waiting:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), SWEEP_EVERY_S)
+        while not self._closing.is_set() or self._waiting:
+            await _set_within(self._wake, SWEEP_EVERY_S)
+            if self._waiting:
+                await _set_within(self._closing, GATHERED_S)
             self._wake.clear()
             try:
                 await self._write_all()
@@ -197,3 +200,9 @@ class SqliteTier:
 
     async def _writing(self, work: Callable[[], T]) -> T:
         return await to_thread.run_sync(work, limiter=self._writing_threads)
+
+
+async def _set_within(event: asyncio.Event, limit_s: float) -> None:
+    """Return when the event is set, or when the time is over."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), limit_s)

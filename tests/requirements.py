@@ -78,6 +78,7 @@ DONE: Mapping[str, str] = MappingProxyType(
         "ING-23": "Page, section path and exact character span go from the parser to the citation.",
         "ING-24": "The command line does all of it, with a bar, a line per file and a telling exit code.",
         "ING-25": "Hostile files get a clear error; the server does not notice.",
+        "RES-08": "Nothing that waits for a disk, a network or a process is called on the event loop.",
         "RES-01": "A part that fails again and again is left alone for a while; health and metrics say so.",
         "RES-02": "What fails in passing is tried again with growing pauses, inside the deadline.",
         "RES-03": "Work has places: whoever finds none is told at once when to come again.",

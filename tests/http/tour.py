@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -164,8 +164,10 @@ class Tour:
 
 
 @contextmanager
-def touring(folder: Path) -> Iterator[Tour]:
-    """A server with a generator, Redis and a folder to sync, after the tour."""
+def touring(
+    folder: Path, environ: Mapping[str, str] | None = None, begin: Callable[[], None] | None = None
+) -> Iterator[Tour]:
+    """A server with a generator, Redis and a folder to sync, after the tour; `begin` is called before it."""
     home, root = folder / "home", folder / "root"
     root.mkdir(parents=True)
     with running_generator() as generator, running_redis(folder / "redis") as redis:
@@ -177,7 +179,9 @@ def touring(folder: Path) -> Iterator[Tour]:
             "RAGSTONE_STORE__BUSY_TIMEOUT_S": "0.2",
             "RAGSTONE_LIMITS__MAX_CONCURRENT_SEARCHES": "1",
         }
-        with running_server(home, settings) as server:
+        with running_server(home, settings | dict(environ or {})) as server:
             tour = Tour(server, home, root, redis)
+            if begin is not None:
+                begin()
             tour.go()
             yield tour

@@ -159,7 +159,9 @@ def places_of(error: BaseException) -> Iterator[str]:
         if present is None:
             return
         yield _name_of(present)
-        for frame in traceback.extract_tb(present.__traceback__, limit=-FRAMES):
+        # Without the lines of the code: they would be read from disk, on the event loop.
+        frames = traceback.walk_tb(present.__traceback__)
+        for frame in traceback.StackSummary.extract(frames, limit=-FRAMES, lookup_lines=False):
             yield f"  {_short(frame.filename)}:{frame.lineno} in {frame.name}"
         present = present.__cause__ or (None if present.__suppress_context__ else present.__context__)
 

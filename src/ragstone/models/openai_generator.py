@@ -54,7 +54,8 @@ def load_sdk() -> None:
 
     It takes half a second, and more than one on a busy machine (November 2026).
     """
-    import_module("openai")
+    for name in ("openai.resources.chat.chat", "openai.resources.chat.completions.completions"):
+        import_module(name)
 
 
 class OpenAIGenerator:

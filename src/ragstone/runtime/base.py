@@ -77,7 +77,7 @@ async def open_base(
     stack.push_async_callback(_close_opened, opening)
     metrics = Metrics(version("ragstone"), Percentiles(is_on=settings.telemetry.percentiles))
     resources = ResourceReader(home.folder)
-    metrics.watch_resources(resources)
+    metrics.watch_resources(resources.latest)
     database = await open_database(home.database, settings.store, metrics)
     stack.push_async_callback(database.aclose)
     metrics.watch_connections(database.pool_figures)

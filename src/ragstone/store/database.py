@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio import to_thread
 from sqlalchemy import Connection, event, func, insert, inspect, select, text, update
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError, TimeoutError as PoolTimeout
@@ -78,6 +79,7 @@ class Database:
         self._write_turn = asyncio.Lock()
         self._writes_waiting = 0
         self._watch: VersionWatch | None = None
+        self._opening = asyncio.Lock()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -152,10 +154,14 @@ class Database:
 
     async def corpus_state(self) -> CorpusState:
         """The newest commit's version and the epoch, read in microseconds: meant for every request."""
-        if self._watch is None:
-            self._watch = VersionWatch(self.path)
-        state = self._watch.read()
-        return state or CorpusState(await self.corpus_version(), await self.epoch())
+        watch = self._watch or await self._opened_watch()
+        return watch.read() or CorpusState(await self.corpus_version(), await self.epoch())
+
+    async def _opened_watch(self) -> VersionWatch:
+        async with self._opening:
+            if self._watch is None:
+                self._watch = await to_thread.run_sync(_open_watch, self.path)
+            return self._watch
 
     async def newest_change(self, ids: Iterable[CollectionId]) -> int:
         """The version of the newest committed change of these collections."""
@@ -220,6 +226,13 @@ async def open_database(path: Path, settings: StoreSettings, metrics: Metrics | 
         await database.aclose()
         raise
     return database
+
+
+def _open_watch(path: Path) -> VersionWatch:
+    """With a first look, which opens the file and its log."""
+    watch = VersionWatch(path)
+    watch.read()
+    return watch
 
 
 def now(ahead_s: float = 0.0) -> str:

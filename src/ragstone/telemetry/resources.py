@@ -55,6 +55,10 @@ class ResourceReader:
             self._last, self._read_at = self._read(), present
         return self._last
 
+    def latest(self) -> Resources:
+        """As they were read last; only the first time they are read now."""
+        return self._last or self()
+
     def _read(self) -> Resources:
         import psutil
 

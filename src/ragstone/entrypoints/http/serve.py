@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import linecache
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from types import FrameType
@@ -27,6 +29,7 @@ from ragstone.runtime.engine import Engine, open_engine
 from ragstone.telemetry.tracing import open_tracing
 
 CUT_OFF_S = 1
+_ROUTES = ("ragstone.entrypoints.http.", "fastapi.applications")
 
 
 def check_address(host: str) -> None:
@@ -84,6 +87,7 @@ async def _serve(engine: Engine, listener: socket.socket, ready: Callable[[], No
     )
     server = _DrainingServer(config, engine.drain, ready)
     write_server_card(engine.home, url)
+    await to_thread.run_sync(_read_sources)
     if engine.settings.generator.base_url is not None:
         await to_thread.run_sync(load_sdk)
     try:
@@ -93,6 +97,12 @@ async def _serve(engine: Engine, listener: socket.socket, ready: Callable[[], No
         # Uvicorn has put back the handlers of before.
         end_at_the_next_signal()
         remove_server_card(engine.home)
+
+
+def _read_sources() -> None:
+    """FastAPI looks up where a route stands at its first request: the files are in memory then."""
+    for name in [name for name in sys.modules if name.startswith(_ROUTES)]:
+        linecache.getlines(sys.modules[name].__file__ or "")
 
 
 class _DrainingServer(uvicorn.Server):

@@ -11,6 +11,7 @@ from anyio import to_thread
 from anyio.abc import TaskGroup, TaskStatus
 
 if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from ragstone.runtime.engine import Engine
@@ -56,15 +57,15 @@ class McpMount:
 
     async def _serve(self, *, task_status: TaskStatus[ASGIApp]) -> None:
         """Hold the SDK's sessions open until cancelled; they belong to the task that entered them."""
-        await to_thread.run_sync(_import_server)
-        from ragstone.entrypoints.mcp.server import build_mcp_server, http_app
-
-        server = build_mcp_server(self._engine)
-        app = http_app(server, PATH, self._engine.settings.security.allowed_hosts)
+        server, app = await to_thread.run_sync(_build, self._engine)
         async with server.session_manager.run():
             task_status.started(app)
             await anyio.sleep_forever()
 
 
-def _import_server() -> None:
-    import ragstone.entrypoints.mcp.server  # noqa: F401 - half a second, off the event loop
+def _build(engine: Engine) -> tuple[MCPServer[None], ASGIApp]:
+    """Half a second, most of it imports; blocks."""
+    from ragstone.entrypoints.mcp.server import build_mcp_server, http_app
+
+    server = build_mcp_server(engine)
+    return server, http_app(server, PATH, engine.settings.security.allowed_hosts)

@@ -123,6 +123,10 @@ class IndexFollower:
             if found.collection.tenant_id == tenant_id
         }
 
+    def holds(self, collections: Iterable[Collection]) -> bool:
+        """Whether all of them are still there."""
+        return all(collection.id in self._indexes for collection in collections)
+
     def lexical(self, collection_id: CollectionId) -> LexicalIndex:
         """The lexical index of a collection.
 

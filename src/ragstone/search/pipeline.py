@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from ragstone.deadline import Deadline
-from ragstone.errors import DeadlineExceeded
+from ragstone.errors import DeadlineExceeded, DependencyFailed
 from ragstone.search.fuse import fuse, fuse_ranks
 from ragstone.search.legs import LegResults, Legs, Plan
 from ragstone.search.noted import note
@@ -87,13 +87,19 @@ class SearchPipeline:
         depth = max(self._settings.candidates, request.top_k + OVERFETCH)
         noted = timer.trail.search = SearchNote(request)
         await self._standings.catch_up(deadline)
-        for _ in range(MOST_ATTEMPTS):
+        for attempt in range(MOST_ATTEMPTS):
             deadline.check("search")
             applied = self._follower.applied_version
             collections = await self._standings.resolve(request, deadline)
             version = self._follower.corpus_version(collection.id for collection in collections)
             plan = await self._plan(request, collections, depth, timer)
-            legs = await self._legs.ask(plan, deadline, timer)
+            try:
+                legs = await self._legs.ask(plan, deadline, timer)
+            except DependencyFailed:
+                # A collection that was dropped meanwhile is looked for again, and then not found.
+                if self._follower.holds(collections) or attempt == MOST_ATTEMPTS - 1:
+                    raise
+                continue
             with timer.stage("fuse"):
                 ranked = self._fuse(plan, legs)
             note(noted, plan, legs, ranked, self._fusion(request))

@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 LIMIT_S = 60.0
 POPULAR = 12
 TTL_S = 10
-"""Twice as long lives what is popular: asking for it, and once for something else, may take the difference."""
+"""What is popular lives twice as long: asking for it, and once for another, may take the difference."""
 
 
 @verifies("CAC-02")
@@ -57,7 +57,7 @@ def test_what_lies_behind_memory_is_packed_and_says_how_well(home: Path) -> None
 def test_a_popular_result_lives_longer(home: Path) -> None:
     """When a younger result that nobody wanted again has ended, one that was found often is still there.
 
-    In the end it goes, too, though its response is kept as it was sent: that lives no longer than what it says.
+    In the end it goes, too, though its response is kept as it was sent: that does not outlive it.
     """
     settings = {"RAGSTONE_CACHE__RETRIEVAL_TTL_S": str(TTL_S), "RAGSTONE_CACHE__DISK_MAX_BYTES": "0"}
     with running_server(home, settings) as server:

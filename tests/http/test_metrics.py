@@ -164,7 +164,8 @@ def test_every_process_has_metrics_of_its_own(home: Path) -> None:
 
         wait_until(lambda: sum(_attempts(port) for port in ports) == len(files) or None, LIMIT_S)
         assert _attempts(ports[0]) == 0
-        assert httpx2.get(f"http://127.0.0.1:{ports[0]}/v1/documents", trust_env=False).status_code == 404
+        url = f"http://127.0.0.1:{ports[0]}/v1/documents"
+        assert httpx2.get(url, timeout=LIMIT_S, trust_env=False).status_code == 404
 
 
 @contextmanager
@@ -181,7 +182,7 @@ def _running_worker(home: Path, port: int) -> Iterator[None]:
 
 def _answers(port: int) -> str:
     try:
-        return httpx2.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+        return httpx2.get(f"http://127.0.0.1:{port}/metrics", timeout=LIMIT_S, trust_env=False).text
     except httpx2.TransportError:
         return ""
 

@@ -170,7 +170,7 @@ class Cache:
         return None if payload is None else self._value(kind, payload, "memory")
 
     def touch(self, kind: Kind[T], key: str) -> bool:
-        """Whether this process has it in memory: found so, it is as recent and as popular as one that is read.
+        """Whether this process has it in memory: found so, it is as recent and popular as one that is read.
 
         Counted is what was made of it, not this.
         """

@@ -10,6 +10,8 @@ import hypothesis
 import pytest
 import structlog
 
+from tests.support.waiting import wait_for_a_day
+
 hypothesis.settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
 hypothesis.settings.register_profile("nightly", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile(os.environ.get("RAGSTONE_PROFILE", "default"))
@@ -51,6 +53,12 @@ def _default_logs() -> Iterator[None]:
     structlog.reset_defaults()
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def one_day() -> None:
+    """The test does not begin so late that its day (UTC) ends before it."""
+    wait_for_a_day(120.0)
 
 
 @pytest.fixture

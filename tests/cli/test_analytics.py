@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow.parquet
@@ -51,6 +52,11 @@ def requests_of(home: Path) -> list[dict[str, object]]:
     return found
 
 
+def days_ago(days: int) -> str:
+    """A time of UTC that is neither too old for the log nor for a report of the last week."""
+    return (datetime.now(UTC) - timedelta(days=days)).replace(tzinfo=None).isoformat(timespec="seconds")
+
+
 @verifies("ANA-02", "ANA-03", "ANA-04", "ANA-07")
 def test_every_report_is_shown_in_eighty_columns_and_as_json(home: Path) -> None:
     """Tables that fit a terminal, and the same as on the wire of HTTP."""
@@ -84,9 +90,8 @@ def test_a_table_is_written_to_a_file(home: Path, tmp_path: Path) -> None:
 def test_a_file_of_another_system_is_taken_in(home: Path, tmp_path: Path) -> None:
     """CSV by mapped columns; a dry run adds nothing, a second run adds nothing again."""
     log = tmp_path / "old.csv"
-    log.write_text(
-        'asked,when,who\n"A, B\nor C?",2026-11-20T09:00:00,bob\n,2026-11-20,bob\nD?,never,bob\n', "utf-8"
-    )
+    when = days_ago(1)
+    log.write_text(f'asked,when,who\n"A, B\nor C?",{when},bob\n,{when[:10]},bob\nD?,never,bob\n', "utf-8")
     words = (
         "analytics",
         "import",
@@ -119,15 +124,15 @@ def test_a_log_without_a_file_name_is_refused(filled: Filled) -> None:
 def test_tokens_and_costs_are_added_up(home: Path, tmp_path: Path) -> None:
     """Of imported requests, by model and by day; what has no cost is said."""
     rows = [
-        {"question": "A?", "time": "2026-11-20T09:00:00Z", "model": "m1", "prompt_tokens": 900, "cost": 0.25},
+        {"question": "A?", "time": f"{days_ago(1)}Z", "model": "m1", "prompt_tokens": 900, "cost": 0.25},
         {
             "question": "B?",
-            "time": "2026-11-20T09:00:00Z",
+            "time": f"{days_ago(1)}Z",
             "model": "m1",
             "completion_tokens": 100,
             "cost": 0.5,
         },
-        {"question": "C?", "time": "2026-11-19T09:00:00Z", "model": "m2", "prompt_tokens": 7},
+        {"question": "C?", "time": f"{days_ago(2)}Z", "model": "m2", "prompt_tokens": 7},
     ]
     log = tmp_path / "old.jsonl"
     log.write_text("\n".join(json.dumps(row) for row in rows), "utf-8")

@@ -33,6 +33,7 @@ def listed(done: Finished, name: str = "queries") -> list[tuple[str, int]]:
 
 
 @verifies("CAC-13", "CAC-14", "ANA-05")
+@pytest.mark.usefixtures("one_day")
 def test_what_commands_ask_is_counted_listed_warmed_and_erased(home: Path) -> None:
     """One command after the other: nothing of a command that has ended is lost."""
     for words in (("search", QUESTION), ("ask", QUESTION), ("search", OTHER)):

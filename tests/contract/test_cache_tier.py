@@ -21,7 +21,7 @@ from ragstone.settings import CacheSettings
 pytestmark = pytest.mark.anyio
 
 MINUTE_S = 60.0
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from ragstone.net.redis import RedisLimits, open_redis
 
 pytestmark = pytest.mark.anyio
 
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 START_LIMIT_S = 60.0
 PATIENT = RedisLimits(timeout_s=LIMIT_S)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
@@ -12,9 +11,11 @@ import pytest
 
 from tests.faults.ledger import COLLECTION, Ledger, open_ledger
 from tests.support.process import START_LIMIT_S
+from tests.support.waiting import wait_until
 from tests.support.watched import Condition, WatchedProcess, file_was_written, files_appeared
 
 MOST_ATTEMPTS = 4
+JOB_LIMIT_S = 200.0
 DISTINCT = 300
 """Sentences of a text that takes long to embed."""
 LONG = 2_000
@@ -242,9 +243,7 @@ def is_killed_inside(ledger: Ledger, stage: str, send: Callable[[], object], wat
 
 def assert_nobody_parses_for(pid: int) -> None:
     """The parser processes of a killed server end by themselves."""
-    give_up_at = time.monotonic() + START_LIMIT_S
-    while children := parsers_of(pid):
-        assert time.monotonic() < give_up_at, f"{children} still run"
+    wait_until(lambda: None if parsers_of(pid) else True, START_LIMIT_S)
 
 
 def parsers_of(pid: int) -> list[str]:
@@ -262,9 +261,9 @@ def parsers_of(pid: int) -> list[str]:
 
 def wait_for_job(ledger: Ledger, job_id: str) -> dict[str, object]:
     """The job once it does not run any more."""
-    give_up_at = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < give_up_at:
+
+    def look() -> dict[str, object] | None:
         job: dict[str, object] = ledger.client.get(f"/v1/jobs/{job_id}").json()
-        if job["state"] not in ("queued", "running"):
-            return job
-    raise TimeoutError(f"the job did not end: {job}")
+        return None if job["state"] in ("queued", "running") else job
+
+    return wait_until(look, JOB_LIMIT_S)

@@ -21,7 +21,7 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.anyio
 
 WAIT_S = 60.0
-QUICK = {"ingest.retry_backoff_s": 0.05, "ingest.lease_s": 5}
+QUICK = {"ingest.retry_backoff_s": 0.05, "ingest.lease_s": 60}
 POISON = "arsenic"
 DOCUMENTS = 40
 

@@ -17,7 +17,7 @@ from tests.support.generator import GeneratorDouble, running_generator
 from tests.support.process import STOP_LIMIT_S, Server, run_command, running_server
 from tests.support.waiting import wait_until
 
-WAIT_S = 60.0
+WAIT_S = 120.0
 QUESTION = {"question": "Where does the heron wait?"}
 
 

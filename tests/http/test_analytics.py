@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -276,30 +277,36 @@ def test_a_spreadsheet_works_nothing_out_of_an_export(client: httpx2.Client, wor
 @verifies("OPS-12")
 def test_the_log_of_another_system_is_taken_in_once(client: httpx2.Client, word: str) -> None:
     """By columns that are mapped; what is no row is counted with its reason; a second time adds nothing."""
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    old = yesterday.isoformat(timespec="seconds")
+    older, too_old = (int((yesterday - timedelta(days=days)).timestamp()) for days in (1, 365))
     lines = [
-        json.dumps(
-            {"user_input": f"Old {word}?", "at": "2026-11-20T10:00:00Z", "latency_ms": 12, "user": "ann"}
-        ),
-        json.dumps({"user_input": f"Older {word}?", "at": 1763600000}),
-        json.dumps({"user_input": "", "at": 1763600000}),
+        json.dumps({"user_input": f"Old {word}?", "at": old, "latency_ms": 12, "user": word}),
+        json.dumps({"user_input": f"Older {word}?", "at": older}),
+        json.dumps({"user_input": f"Oldest {word}?", "at": too_old}),
+        json.dumps({"user_input": "", "at": older}),
         json.dumps({"user_input": "No time?"}),
         "no json",
     ]
     query = {"format": "jsonl", "mapping": json.dumps({"question": "user_input", "time": "at"})}
     url, body = "/v1/analytics/import", "\n".join(lines)
     tried = client.post(url, params={**query, "dry_run": "true"}, content=body).json()
-    known_before = get(client, "requests", user="ann")["requests"]
+    known_before = get(client, "requests", user=word)["requests"]
     first = client.post(url, params=query, content=body).json()
     again = client.post(url, params=query, content=body).json()
 
     refused = {one["reason"]: one["lines"] for one in first["refused"]}
     assert (tried["is_dry_run"], tried["added"], known_before) == (True, first["added"], [])
-    assert (first["read"], again["added"], again["known"]) == (5, 0, first["added"])
-    assert refused["no question"] == [3] and refused["no time"] == [4]
-    assert refused["not a JSON object"] == [5]
-    (row,) = get(client, "requests", user="ann")["requests"]
+    assert (first["read"], first["added"], again["added"], again["known"]) == (6, 2, 0, 2)
+    assert refused == {
+        "older than analytics.retention_days": [3],
+        "no question": [4],
+        "no time": [5],
+        "not a JSON object": [6],
+    }
+    (row,) = get(client, "requests", user=word)["requests"]
     assert (row["question"], row["total_ms"], row["door"]) == (f"Old {word}?", 12, "import")
-    assert client.delete("/v1/queries", params={"user": "ann"}).json()["logged"] == 1
+    assert client.delete("/v1/queries", params={"user": word}).json()["logged"] == 1
 
 
 @verifies("ANA-06")

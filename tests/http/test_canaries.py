@@ -31,7 +31,7 @@ QUESTION, TEXT, NAME, ECHO = WORDS
 KEY, PASSWORD, TOKEN = "key-canary-4711", "pass-canary-4712", "token-canary-4713"
 SECRETS = (KEY, PASSWORD, TOKEN)
 
-LIMIT_S = 10.0
+LIMIT_S = 60.0
 Line = dict[str, Any]
 
 

@@ -26,8 +26,9 @@ from tests.support.generator import running_generator
 from tests.support.process import COMMAND, environment, run_command, running_server
 from tests.support.redis import free_port
 from tests.support.waiting import until, wait_until
+from tests.support.wellness import all_well
 
-LIMIT_S = 5.0
+LIMIT_S = 60.0
 START_LIMIT_S = 60.0
 COMPONENTS = {"store", "indexes", "embedder", "gpu", "generator", "cache"}
 FOREIGN = {"host": "10.1.2.3:8321"}
@@ -49,13 +50,10 @@ def test_liveness_is_told_to_everyone_and_tells_nothing_else(client: httpx2.Clie
 @verifies("OBS-01")
 def test_readiness_looks_at_every_dependency(client: httpx2.Client) -> None:
     """Each with its status, its latency and what to know; a missing generator is no fault."""
-    client.get("/health")  # waits for each look, which a busy machine may make longer than readiness does
-    response = client.get("/health/ready")
+    found = all_well(client, "/health/ready")
 
-    found = response.json()
-    assert (response.status_code, found["ready"], found["phase"]) == (200, True, "serving")
+    assert (found["ready"], found["phase"]) == (True, "serving")
     assert set(found["components"]) == COMPONENTS
-    assert {part["status"] for part in found["components"].values()} == {"ok"}
     assert all(part["latency_ms"] >= 0 for part in found["components"].values())
     assert "all-MiniLM-L6-v2" in found["components"]["embedder"]["detail"]
 
@@ -71,7 +69,7 @@ def test_details_name_versions_caches_and_uptime(client: httpx2.Client) -> None:
 
 def test_scrapes_show_every_dependency(client: httpx2.Client) -> None:
     """As numbers that an alert can be built on."""
-    client.get("/health")
+    all_well(client)
     text = client.get("/metrics").text
 
     for name in COMPONENTS:
@@ -98,13 +96,12 @@ def test_a_starting_server_is_alive_and_not_ready(home: Path) -> None:
         ):
             try:
                 live = wait_until(lambda: answer(f"{url}/health/live"), START_LIMIT_S)
-                early = answer(f"{url}/health/ready")
+                early = wait_until(lambda: answer(f"{url}/health/ready"), START_LIMIT_S)
                 other.execute("ROLLBACK")
                 late = wait_until(lambda: succeeded(f"{url}/health/ready"), START_LIMIT_S)
             finally:
                 server.terminate()
 
-    assert early is not None
     assert (live.status_code, live.json()) == (200, {"status": "ok"})
     assert (early.status_code, early.json()["code"], early.json()["phase"]) == (503, "not_ready", "starting")
     assert late.json()["ready"] is True
@@ -117,11 +114,11 @@ async def test_a_draining_server_is_not_ready_and_still_well(home: Path) -> None
     async with serving(home, HashEmbedder()) as (engine, client):
         engine.health.begin_draining()
 
+        await until(lambda: is_well(client), LIMIT_S)
         ready, health = await client.get("/health/ready"), await client.get("/health")
 
     assert (ready.status_code, ready.json()["phase"]) == (503, "draining")
-    assert (health.status_code, health.json()["status"]) == (200, "ok")
-    assert health.json()["ready"] is False
+    assert (health.status_code, health.json()["ready"]) == (200, False)
 
 
 @pytest.mark.anyio
@@ -214,6 +211,11 @@ async def serving(
             yield engine, client
 
 
+async def is_well(client: httpx2.AsyncClient) -> bool:
+    """Whether every part is, and answers in time."""
+    return str((await client.get("/health")).json()["status"]) == "ok"
+
+
 async def is_status(client: httpx2.AsyncClient, path: str, status: int) -> bool:
     """Whether a route answers so."""
     return (await client.get(path)).status_code == status
@@ -222,7 +224,7 @@ async def is_status(client: httpx2.AsyncClient, path: str, status: int) -> bool:
 def answer(url: str) -> httpx2.Response | None:
     """What the server says, if it does."""
     with contextlib.suppress(httpx2.HTTPError):
-        return httpx2.get(url, trust_env=False)
+        return httpx2.get(url, timeout=LIMIT_S, trust_env=False)
     return None
 
 

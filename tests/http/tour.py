@@ -6,10 +6,11 @@ import asyncio
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import httpx2
@@ -75,6 +76,7 @@ class Tour:
         """Use everything once."""
         with self._watching():
             self._take_in()
+            self._take_in_at_once()
             self._ask()
             self._overload()
             asyncio.run(self._as_an_assistant())
@@ -82,6 +84,17 @@ class Tour:
             self._warm()
             self._break_things()
             self._write_elsewhere()
+
+    def unmoved(self, families: Collection[str]) -> list[str]:
+        """Those that were never seen as anything but 0, also of what is stored and counted a moment later."""
+
+        def look() -> bool | None:
+            self.seen.take(self.client.get("/metrics").text)
+            return all(map(self.seen.has_moved, families)) or None
+
+        with suppress(TimeoutError):
+            wait_until(look, LIMIT_S)
+        return [name for name in families if not self.seen.has_moved(name)]
 
     @contextmanager
     def _watching(self) -> Iterator[None]:
@@ -105,12 +118,29 @@ class Tour:
         form = {"collection": "tour", "wait_s": "60"}
         self.client.post("/v1/documents", files=files, data=form).raise_for_status()
 
+    def _take_in_at_once(self) -> None:
+        """Texts that nobody embedded before, until a scrape sees some wait for the model."""
+        numbers = count()
+
+        def add(_: int) -> None:
+            body = {"text": f"{next(numbers)} herons. {TEXT}", "collection": "crowd"}
+            # Behind the others the turn to write may come too late.
+            assert self.client.post("/v1/documents", json=body).status_code in (201, 429)
+
+        def has_waited(pool: ThreadPoolExecutor) -> bool:
+            list(pool.map(add, range(AT_ONCE)))
+            return self.seen.has_moved("ragstone_embedding_queue")
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            wait_until(lambda: has_waited(pool) or None, LIMIT_S)
+
     def _ask(self) -> None:
         for _ in range(3):
             self._post("/v1/search", {"query": "Who waits by the river?", "collections": ["tour"]})
             self._post("/v1/ask", {"question": "Who waits for the heron?", "collections": ["tour"]})
         self._post("/v1/search", {"query": "Anything at all?"})  # the default collection is empty
         self._post("/v1/search", {"query": "Who?", "collections": ["nowhere"]}, 404)
+        self.client.get("/openapi.json").raise_for_status()
 
     def _overload(self) -> None:
         """More searches at once than there is a place for, until one is refused."""
@@ -139,12 +169,18 @@ class Tour:
     def _break_things(self) -> None:
         self.redis.kill()
         self._post("/v1/search", {"query": "Is Redis needed?", "collections": ["tour"]})
-        with sqlite3.connect(self.home / "ragstone.db", isolation_level=None) as other:
+        with closing(sqlite3.connect(self.home / "ragstone.db", LIMIT_S, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
-            self._post("/v1/documents", {"text": "Locked out."}, 503)
+            wait_until(lambda: self._is_locked_out() or None, LIMIT_S)
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 wait_until(lambda: self._has_seen_a_queue_of_writes(pool) or None, LIMIT_S)
             other.execute("ROLLBACK")
+
+    def _is_locked_out(self) -> bool:
+        """A write meets the lock itself (503), not a write of the server's own that waits for it (429)."""
+        status = self.client.post("/v1/documents", json={"text": "Locked out."}).status_code
+        assert status in (429, 503)
+        return status == 503
 
     def _has_seen_a_queue_of_writes(self, pool: ThreadPoolExecutor) -> bool:
         """Some more writes than the one that waits for the lock, until a scrape sees them in a row."""

@@ -123,6 +123,7 @@ async def test_the_job_of_an_upload_is_explained(
 
 
 @verifies("ANA-05", "CAC-14")
+@pytest.mark.usefixtures("one_day")
 async def test_what_was_asked_is_told(connect: Connect, collection: str) -> None:
     """Asked through the tools, a question is popular, completed, similar to others; warming is told of."""
     async with connect() as client:
@@ -131,21 +132,18 @@ async def test_what_was_asked_is_told(connect: Connect, collection: str) -> None
         await call(client, "search", query=question, collections=[collection])
         await call(client, "ask", question=question, collections=[collection])
 
-        async def popular() -> list[Wire]:
+        async def popular() -> list[tuple[str, int]]:
             found = await call(client, "popular_queries", collection=collection, days=1)
-            queries: list[Wire] = found["queries"]
-            return queries
+            return [(one["query"], one["count"]) for one in found["queries"]]
 
-        async def is_stored() -> bool:
-            return bool(await popular())
+        async def is_stored() -> bool:  # each asking a moment after it
+            return await popular() == [(question, 2)]
 
         await until(is_stored, START_LIMIT_S)
-        (asked,) = await popular()
         completed = await call(client, "autocomplete", prefix=question[:20].upper(), limit=1)
         similar = await call(client, "similar_queries", question=f"Does the ferry {collection} run?")
         warming = await call(client, "get_cache_warming_stats")
 
-    assert (asked["query"], asked["count"]) == (question, 2)
     assert completed["completions"] == [{"query": question, "count": 2}]
     assert similar["queries"][0]["query"] == question
     assert (warming["is_running"], warming["warmed_count"]) == (False, 0)
@@ -217,7 +215,7 @@ async def test_a_foreign_host_is_refused(mcp_server: tuple[Path, Server]) -> Non
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
     headers = {"host": "evil.example", "accept": "application/json, text/event-stream"}
 
-    async with httpx2.AsyncClient(trust_env=False) as client:
+    async with httpx2.AsyncClient(timeout=START_LIMIT_S, trust_env=False) as client:
         refused = await client.post(f"{server.url}/mcp", json=body, headers=headers)
 
     assert refused.status_code in (400, 403, 421)
@@ -233,10 +231,15 @@ def stable(answer: Wire) -> Wire:
 async def test_an_assistant_sees_health_and_devices(connect: Connect) -> None:
     """Every dependency with its status; the devices and what the model runs on, measured when asked for."""
     async with connect() as client:
+
+        async def is_well() -> bool:  # in time, that is: a busy machine may have a slow part for a while
+            return bool((await call(client, "health_check"))["status"] == "ok")
+
+        await until(is_well, START_LIMIT_S)
         health = await call(client, "health_check")
         report = await call(client, "verify_gpu_acceleration")
 
-    assert (health["ready"], health["status"]) == (True, "ok")
+    assert health["ready"] is True
     assert {"store", "indexes", "embedder", "gpu", "generator", "cache"} == set(health["components"])
     assert "The embedding model runs on" in report["verdict"]
     assert "benchmark" not in report

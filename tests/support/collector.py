@@ -12,7 +12,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from tests.support.serving import taking
 from tests.support.waiting import wait_until
 
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,13 @@ START_LIMIT_S = 60.0
 STOP_LIMIT_S = 60.0
 COMMAND_LIMIT_S = 240.0
 COMMAND = (sys.executable, "-m", "ragstone.entrypoints.cli.main")
+PATIENT = {
+    "RAGSTONE_SEARCH__LEG_TIMEOUT_S": "50",
+    "RAGSTONE_SEARCH__TIMEOUT_S": "60",
+    "RAGSTONE_INGEST__PARSE_TIMEOUT_S": "120",
+    "RAGSTONE_INGEST__WAIT_S": "120",
+}
+"""A machine with much else to do is slow, not wrong: what is late there is neither degraded nor refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +194,7 @@ def _read_line(process: subprocess.Popen[bytes], give_up_at: float) -> str:
 
 
 def environment(home: Path, extra: Mapping[str, str] | None) -> dict[str, str]:
-    """The environment of a child: no setting but the home and those given."""
+    """The environment of a child: no setting but the home, patience, and those given."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAGSTONE_")}
-    return {**kept, "RAGSTONE_HOME": str(home), "PYTHONUNBUFFERED": "1", "COLUMNS": "200", **(extra or {})}
+    fixed = {"RAGSTONE_HOME": str(home), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
+    return {**kept, **fixed, **PATIENT, **(extra or {})}

@@ -13,7 +13,7 @@ from socketserver import BaseRequestHandler
 import uvicorn
 from starlette.types import ASGIApp
 
-STOP_LIMIT_S = 5.0
+STOP_LIMIT_S = 30.0
 POLL_S = 0.02
 
 

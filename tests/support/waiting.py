@@ -13,6 +13,7 @@ import anyio
 T = TypeVar("T")
 
 PAUSE_S = 0.05
+DAY_S = 86_400
 TURNS = 50
 """Of the event loop: enough for everything that is ready to go on."""
 
@@ -34,6 +35,11 @@ async def until(look: Callable[[], Awaitable[bool]], limit_s: float) -> None:
             if await look():
                 return
             await anyio.sleep(PAUSE_S)
+
+
+def wait_for_a_day(needed_s: float) -> None:
+    """Until so much is left of the day (UTC): what is counted by days is all of one then."""
+    wait_until(lambda: True if DAY_S - time.time() % DAY_S > needed_s else None, needed_s + 5, pause_s=1.0)
 
 
 async def turns() -> None:

@@ -80,13 +80,17 @@ class CachingAnswers:
     async def find_rendered(self, request: AnswerRequest, form: str) -> Rendering | None:
         """The response that this request would have now, when it was made before in this form.
 
+        It lives as long as the answer that it shows.
+
         Raises:
             InvalidRequest: the question is empty or too long.
             NotFound: a named collection does not exist.
             DeadlineExceeded: the indexes did not catch up within a second.
         """
         standing = await self._standings.take(request.search, Deadline.after(LONGEST_LOOK_S))
-        return self._cache.peek(RENDERED, rendered_key(self._key(request, standing), form))
+        key = self._key(request, standing)
+        found = self._cache.peek(RENDERED, rendered_key(key, form))
+        return found if found is not None and self._cache.touch(ANSWER, key) else None
 
     async def keep_rendered(self, request: AnswerRequest, form: str, answer: Answer, response: bytes) -> None:
         """Keep the response for an answer that is kept itself and still stands."""

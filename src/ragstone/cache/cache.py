@@ -170,6 +170,13 @@ class Cache:
         payload = self._memory[kind.name].get(key)
         return None if payload is None else self._value(kind, payload, "memory")
 
+    def touch(self, kind: Kind[T], key: str) -> bool:
+        """Whether this process has it in memory: found so, it is as recent and popular as one that is read.
+
+        Counted is what was made of it, not this.
+        """
+        return self.is_on(kind.name) and self._memory[kind.name].get(key) is not None
+
     def choose(self, kind: Kind[T], key: str, take: Callable[[T], U | None]) -> U | None:
         """What `take` picks of the value that this process has in memory; counts as a hit only then."""
         if not self.is_on(kind.name):

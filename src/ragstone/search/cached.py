@@ -80,13 +80,17 @@ class CachingSearch:
     async def find_rendered(self, request: SearchRequest, form: str) -> Rendering | None:
         """The response that this request would have now, when it was made before in this form.
 
+        It lives as long as the result that it shows.
+
         Raises:
             InvalidRequest: the query is empty or too long.
             CollectionNotFound: a named collection does not exist.
             DeadlineExceeded: the indexes did not catch up within a second.
         """
         standing = await self._standings.take(request, Deadline.after(LONGEST_LOOK_S))
-        return self._cache.peek(RENDERED, rendered_key(self._key(standing), form))
+        key = self._key(standing)
+        found = self._cache.peek(RENDERED, rendered_key(key, form))
+        return found if found is not None and self._cache.touch(RETRIEVAL, key) else None
 
     async def keep_rendered(
         self, request: SearchRequest, form: str, result: SearchResult, response: bytes

@@ -21,6 +21,7 @@ DAYS = st.lists(st.lists(st.integers(0, 30), max_size=40), min_size=1, max_size=
 RELAXED = settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@pytest.mark.usefixtures("one_day")
 @RELAXED
 @given(DAYS)
 def test_popular_of_some_days_is_exact(
@@ -72,6 +73,7 @@ def test_completions_are_the_most_asked_that_begin_so(
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("one_day")
 async def test_filters_narrow_the_popular_ones(tmp_path: Path) -> None:
     """By text, beginning, collection and time of the last asking, alone and together."""
     async with open_tracked(tmp_path) as tracked:

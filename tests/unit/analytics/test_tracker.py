@@ -26,7 +26,7 @@ from ragstone.store.tables import (
 )
 from ragstone.types import Principal, TenantId
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("one_day")]
 
 TABLES = (queries, query_days, query_terms, query_words, query_totals, query_scopes)
 

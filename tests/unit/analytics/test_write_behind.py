@@ -14,7 +14,7 @@ from ragstone.analytics.write_behind import Buffer, WriteBehind
 from ragstone.errors import StoreFailed
 
 pytestmark = pytest.mark.anyio
-LIMIT_S = 10.0
+LIMIT_S = 30.0
 
 
 class Numbers:

@@ -104,6 +104,22 @@ async def test_what_is_put_is_found_and_counted() -> None:
     assert 0 < answers.size_bytes < answers.max_bytes
 
 
+async def test_what_is_touched_lives_as_long_as_what_is_read() -> None:
+    """Ten touches make it popular and count as no look-up; what has ended cannot be touched."""
+    clock = HandClock()
+    cache = cache_of(clock=clock)
+    cache.put(TEXT, "answer:1", "yes")
+    cache.put(TEXT, "answer:2", "no")
+
+    assert [cache.touch(TEXT, "answer:1") for _ in range(10)] == [True] * 10
+    clock.now_s += 150
+
+    assert (cache.touch(TEXT, "answer:1"), cache.touch(TEXT, "answer:2")) == (True, False)
+    clock.now_s += 51
+    assert not cache.touch(TEXT, "answer:1")
+    assert counts(cache) == ({}, 0, 2, 0)
+
+
 async def test_a_cache_that_is_off_keeps_nothing() -> None:
     """Nor does it count."""
     cache = Cache(limits_of(CacheSettings(enabled=False)))

@@ -26,7 +26,7 @@ from ragstone.types import RawFile
 
 pytestmark = pytest.mark.anyio
 
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 
 
 class SlowBlobs(Blobs):

@@ -13,7 +13,7 @@ from ragstone.models.fakes import HashEmbedder
 from ragstone.runtime.engine import open_engine
 
 pytestmark = pytest.mark.anyio
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 
 
 class Alarm(asyncio.Event):

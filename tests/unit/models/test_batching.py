@@ -22,7 +22,7 @@ from ragstone.models.ports import Placement
 from ragstone.types import Matrix
 
 pytestmark = pytest.mark.anyio
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 
 
 class GatedEncoder:

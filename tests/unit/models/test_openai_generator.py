@@ -24,7 +24,7 @@ from ragstone.models.ports import Delta, GenerationOptions, Message, Prompt
 from ragstone.types import Usage
 
 pytestmark = pytest.mark.anyio
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 PROMPT = Prompt("Be brief.", "What is ragstone?", (Message("user", "Hi"), Message("assistant", "Hello")))
 OPTIONS = GenerationOptions()
 

@@ -37,7 +37,7 @@ async def make_fetcher(site: Site) -> AsyncIterator[MakeFetcher]:
     ) -> Fetcher:
         rules = FetchRules((LOOPBACK,) if is_open else (), ports=frozenset({80, 443, site.port, *ports}))
         guard = AddressGuard(TableResolver(table or {}), rules)
-        found = {"max_bytes": 100_000, "timeout_s": 5.0, **limits}
+        found = {"max_bytes": 100_000, "timeout_s": 30.0, **limits}
         made.append(Fetcher(guard, FetchLimits(**found)))  # type: ignore[arg-type]
         return made[-1]
 

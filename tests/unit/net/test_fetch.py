@@ -15,7 +15,7 @@ from ragstone.net.fetch import FetchRequest, Validators, require_page
 from ragstone.resilience.retry import Retry, RetryRules
 
 pytestmark = pytest.mark.anyio
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 
 
 async def test_a_page_comes_with_what_is_needed_to_ask_again(site: Site, make_fetcher: MakeFetcher) -> None:

@@ -19,7 +19,7 @@ from ragstone.settings import ModelsSettings
 from ragstone.types import Matrix
 
 pytestmark = pytest.mark.anyio
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 ON_CPU = Placement("cpu", "onnxruntime", "CPUExecutionProvider", "float32", 2)
 
 

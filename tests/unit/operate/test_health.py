@@ -29,7 +29,7 @@ from ragstone.store.database import open_database
 pytestmark = pytest.mark.anyio
 
 
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 COMPONENTS = ("store", "indexes", "embedder", "gpu", "generator", "cache")
 
 

@@ -19,7 +19,7 @@ from ragstone.settings import CacheSettings
 from ragstone.types import LOCAL_OWNER, Principal
 
 pytestmark = pytest.mark.anyio
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 
 
 @dataclass

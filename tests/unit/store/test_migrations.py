@@ -28,7 +28,7 @@ from ragstone.types import DEFAULT_TENANT, LOCAL_OWNER
 
 pytestmark = pytest.mark.anyio
 SETTINGS = StoreSettings()
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 
 
 @pytest.fixture(autouse=True)

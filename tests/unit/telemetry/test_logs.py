@@ -20,7 +20,7 @@ from ragstone.telemetry.log_lines import Batches, RotatingFile
 from ragstone.telemetry.logs import configure_logs
 from ragstone.telemetry.redaction import Redactor
 
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 Line = dict[str, Any]
 
 

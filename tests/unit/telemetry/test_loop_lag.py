@@ -10,7 +10,7 @@ from ragstone.telemetry.loop_lag import EVERY_S, LoopLag
 
 pytestmark = pytest.mark.anyio
 
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 
 
 async def test_what_is_late_is_measured() -> None:

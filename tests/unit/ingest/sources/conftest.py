@@ -169,6 +169,6 @@ async def fetcher(site: Site) -> AsyncIterator[Fetcher]:
     """A fetcher that is let into the site."""
     rules = FetchRules((ipaddress.ip_network("127.0.0.0/8"),), ports=frozenset({80, 443, site.port}))
     guard = AddressGuard(TableResolver({}), rules)
-    fetcher = Fetcher(guard, FetchLimits(max_bytes=1_000_000, timeout_s=5.0))
+    fetcher = Fetcher(guard, FetchLimits(max_bytes=1_000_000, timeout_s=30.0))
     yield fetcher
     await fetcher.aclose()

@@ -24,7 +24,7 @@ from ragstone.types import DEFAULT_TENANT
 
 pytestmark = pytest.mark.anyio
 ENTRY = FolderEntry(name="s", path=Path("/"))
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 
 
 def runner_of(bench: Bench) -> SyncRunner:

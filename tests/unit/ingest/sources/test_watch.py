@@ -16,7 +16,7 @@ from ragstone.ingest.sources.folder import FolderOptions, FolderSource
 from ragstone.ingest.sources.watch import WatchLimits, follow
 
 pytestmark = pytest.mark.anyio
-LIMIT_S = 20.0
+LIMIT_S = 30.0
 
 
 class Followed:

@@ -24,6 +24,8 @@ DEEP: dict[str, object] = {"type": "eq", "key": "k", "value": 1}
 for _ in range(300):
     DEEP = {"type": "and", "filters": [DEEP]}
 
+ERRORS_PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
+
 CASES: list[tuple[str, str, object, int, str, str]] = [
     ("POST", "/v1/search", {"query": ""}, 422, "invalid_request", "empty"),
     ("POST", "/v1/search", {"query": "x" * 9000}, 422, "invalid_request", "9000"),
@@ -140,6 +142,7 @@ def test_bad_request_is_one_problem(
     problem = response.json()
     assert (response.status_code, problem["code"], problem["status"]) == (status, code, status)
     assert fragment in problem["detail"]
+    assert f"| `{code}` | {status} |" in ERRORS_PAGE.read_text("utf-8")
     assert response.headers["content-type"] == "application/problem+json"
     assert problem["request_id"] == response.headers["x-request-id"] == "test-42"
     assert problem["path"] == path.partition("?")[0]

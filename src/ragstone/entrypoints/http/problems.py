@@ -76,6 +76,16 @@ HTTP_CODES = {
 }
 
 
+HTTP_ONLY = (
+    ("invalid_json", 400, "The body is not JSON, or nests too deep."),
+    ("method_not_allowed", 405, "The path is there, but not with this method."),
+    ("request_too_large", 413, "The body is over the size limit; it is not read to its end."),
+    ("invalid_media_type", 415, "The body's Content-Type is not one that this path takes."),
+    ("refused", 421, "The Host header is not in `security.allowed_hosts`."),
+)
+"""What HTTP alone refuses, before the tree of errors: code, status, meaning. None may be tried again."""
+
+
 def status_of(error: RagstoneError) -> HTTPStatus:
     """The HTTP status of an error; 500 for one that is nobody's request's fault."""
     for kind, status in STATUSES:

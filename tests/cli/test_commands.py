@@ -276,7 +276,8 @@ def test_the_version_is_the_distribution_s(home: Path) -> None:
 
 def test_a_piped_table_has_one_line_for_each_document(filled: Filled) -> None:
     """What is piped into grep holds the whole path, not a part of it folded into a column."""
-    lines = run_command("docs", "list", home=filled.home).stdout.splitlines()
+    listed = run_command("docs", "list", home=filled.home, environ={"COLUMNS": "80"})
+    lines = listed.stdout.splitlines()
 
     assert len(lines) == 4
     for name in ("guide.md", "atlas.pdf", "notes.txt"):

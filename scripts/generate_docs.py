@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ragstone import errors
 from ragstone.config import describe, load, setting_names
-from ragstone.entrypoints.http.problems import status_of
+from ragstone.entrypoints.http.problems import HTTP_ONLY, status_of
 from ragstone.errors import RagstoneError
 from ragstone.settings import Settings
 from ragstone.telemetry.families import FAMILIES
@@ -136,6 +136,8 @@ def error_codes() -> str:
         status = status_of(kind.__new__(kind))
         meaning = (kind.__doc__ or "").strip().splitlines()[0]
         lines.append(f"| `{kind.code}` | {int(status)} | {'yes' if kind.retryable else 'no'} | {meaning} |")
+    lines += ["", "Over HTTP alone:", "", "| code | HTTP | retryable | meaning |", "|---|---|---|---|"]
+    lines += [f"| `{code}` | {http} | no | {meaning} |" for code, http, meaning in HTTP_ONLY]
     return "\n".join(lines) + "\n"
 
 

@@ -66,7 +66,7 @@ def test_every_report_is_shown_in_eighty_columns_and_as_json(home: Path) -> None
     assert {name: done.exit_code for name, done in shown.items()} == dict.fromkeys(REPORTS, 0)
     assert max(len(line) for done in shown.values() for line in done.stdout.splitlines()) <= 80
     assert (read["statistics"]["asked"], read["statistics"]["succeeded"]) == (2, 1)
-    assert "1 answered (50.0%)" in shown["statistics"].stdout
+    assert "1 succeeded (50.0%)" in shown["statistics"].stdout
     assert QUESTION in shown["questions"].stdout and "CollectionNotFound" in shown["errors"].stdout
     assert "No tokens were spent." in shown["costs"].stdout
 

@@ -31,6 +31,8 @@ def test_no_address_but_loopback_is_listened_on(home: Path, host: str) -> None:
     ("words", "exit_code", "said"),
     [
         (("add", "no/such/path"), NOT_FOUND, ("no/such/path", "[path_not_found]")),
+        (("add", ".", "-c", "Not Allowed"), USAGE, ("'Not Allowed'", "lower-case", "[invalid_request]")),
+        (("add", "ftp://example.org/a"), USAGE, ("'ftp://example.org/a'", "https://")),
         (("add", ".", "-m", "year"), USAGE, ("'year'", "KEY=VALUE")),
         (("search", "x", "--mode", "psychic"), USAGE, ("psychic", "hybrid")),
         (("search", "x", "-k", "0"), USAGE, ("top_k is 0", "1 and 100")),

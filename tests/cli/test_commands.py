@@ -274,6 +274,16 @@ def test_the_version_is_the_distribution_s(home: Path) -> None:
     assert (done.exit_code, done.stdout) == (0, "ragstone 0.1.0\n")
 
 
+def test_a_piped_table_has_one_line_for_each_document(filled: Filled) -> None:
+    """What is piped into grep holds the whole path, not a part of it folded into a column."""
+    listed = run_command("docs", "list", home=filled.home, environ={"COLUMNS": "80"})
+    lines = listed.stdout.splitlines()
+
+    assert len(lines) == 4
+    for name in ("guide.md", "atlas.pdf", "notes.txt"):
+        assert any(str(filled.texts / name) in line for line in lines)
+
+
 def search(filled: Filled, *words: str) -> Finished:
     """Search on the filled home."""
     return run_command("search", *words, home=filled.home)

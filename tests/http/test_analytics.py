@@ -354,4 +354,4 @@ def test_a_mapping_of_unknown_fields_is_refused(client: httpx2.Client) -> None:
 
     assert "'qestion'" in unknown.json()["detail"] and "question" in unknown.json()["detail"]
     assert "JSON object" in broken.json()["detail"]
-    assert (two.status_code, "name one" in two.json()["detail"]) == (422, True)
+    assert (two.status_code, "Name one" in two.json()["detail"]) == (422, True)

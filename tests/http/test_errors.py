@@ -23,6 +23,12 @@ JOB_LIMIT_S = 120.0
 HUGE_CURSOR = base64.urlsafe_b64encode(json.dumps(["size_bytes", 10**40, 1]).encode()).decode()
 HUGE_KEY_CURSOR = base64.urlsafe_b64encode(json.dumps(["title", "a", 10**40]).encode()).decode()
 
+DEEP: dict[str, object] = {"type": "eq", "key": "k", "value": 1}
+for _ in range(300):
+    DEEP = {"type": "and", "filters": [DEEP]}
+
+ERRORS_PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
+
 CASES: list[tuple[str, str, object, int, str, str]] = [
     ("POST", "/v1/search", {"query": ""}, 422, "invalid_request", "empty"),
     ("POST", "/v1/search", {"query": "x" * 9000}, 422, "invalid_request", "9000"),
@@ -86,6 +92,45 @@ CASES: list[tuple[str, str, object, int, str, str]] = [
     ("GET", "/v1/jobs/nope", None, 404, "job_not_found", "nope"),
     ("DELETE", "/v1/collections/nowhere", None, 404, "collection_not_found", "nowhere"),
     ("GET", "/v1/nothing-here", None, 404, "not_found", "nothing-here"),
+    (
+        "POST",
+        "/v1/search",
+        {"query": "a", "expand": "x"},
+        422,
+        "invalid_request",
+        "expand is 'x'; it is \"sec",
+    ),
+    ("POST", "/v1/search", {"query": "a", "filters": DEEP}, 422, "invalid_filter", "flatten"),
+    ("POST", "/v1/search", {"query": None}, 422, "invalid_request", "query is null"),
+    (
+        "POST",
+        "/v1/documents",
+        ["a"],
+        422,
+        "invalid_request",
+        "The body is ['a']: Input should be a JSON object.",
+    ),
+    ("GET", "/v1/documents?limit=0", None, 422, "invalid_request", "limit is '0'"),
+    ("GET", "/v1/queries/similar", None, 422, "invalid_request", "The parameter 'q' is missing."),
+    ("DELETE", "/v1/queries?q=a&user=b", None, 422, "invalid_request", "Name one of q, client and user."),
+    (
+        "GET",
+        "/v1/analytics/statistics?since=2030-01-01&until=2020-01-01",
+        None,
+        422,
+        "invalid_request",
+        "begins at 2030-01-01T00:00:00+00:00 and ends at 2020-",
+    ),
+    ("GET", "/v1/documents?colection=a", None, 422, "invalid_request", "did you mean 'collection'?"),
+    (
+        "GET",
+        "/v1/analytics/errors?kind=a",
+        None,
+        422,
+        "invalid_request",
+        "There are: days, since, until, limit,",
+    ),
+    ("GET", "/v1/collections?limit=2", None, 422, "invalid_request", "takes none"),
     ("PATCH", "/v1/search", {}, 405, "method_not_allowed", "PATCH"),
 ]
 
@@ -100,6 +145,7 @@ def test_bad_request_is_one_problem(
     problem = response.json()
     assert (response.status_code, problem["code"], problem["status"]) == (status, code, status)
     assert fragment in problem["detail"]
+    assert f"| `{code}` | {status} |" in ERRORS_PAGE.read_text("utf-8")
     assert response.headers["content-type"] == "application/problem+json"
     assert problem["request_id"] == response.headers["x-request-id"] == "test-42"
     assert problem["path"] == path.partition("?")[0]
@@ -123,6 +169,28 @@ def test_bodies_that_are_not_what_they_say(
     response = client.post("/v1/documents", content=content, headers={"content-type": content_type})
 
     assert (response.status_code, response.json()["code"]) == (status, code)
+
+
+def test_a_misspelt_parameter_does_not_widen_a_removal(client: httpx2.Client, collection: str) -> None:
+    """Without the refusal the filter would remove from the default collection, and every cache be emptied."""
+    added = client.post("/v1/documents", json={"text": f"The bittern of {collection} booms."}).json()
+    chosen = json.dumps({"type": "eq", "key": "$document_id", "value": added["id"]})
+
+    removal = client.delete("/v1/documents", params={"filter": chosen, "colection": collection})
+    clearing = client.delete("/v1/cache", params={"caches": "answer"})
+
+    assert (removal.status_code, clearing.status_code) == (422, 422)
+    assert "did you mean 'collection'?" in removal.json()["detail"]
+    assert client.delete(f"/v1/documents/{added['id']}").status_code == 200
+
+
+def test_the_type_of_a_body_is_read_without_regard_to_case(client: httpx2.Client, collection: str) -> None:
+    """Media types are the same in capitals (RFC 9110, 8.3.1)."""
+    body = json.dumps({"text": "The curlew calls.", "collection": collection})
+
+    response = client.post("/v1/documents", content=body, headers={"content-type": "Application/JSON"})
+
+    assert response.status_code == 201
 
 
 def test_foreign_hosts_and_pages_are_refused(client: httpx2.Client) -> None:

@@ -60,6 +60,8 @@ def read_filter(wire: object, depth: int = 0) -> Filter:
         if kind == op:
             return _comparison(op, wire)
     known = ", ".join((*COMPARISONS, *COMBINATIONS))
+    if kind is None:
+        raise InvalidFilter(f"A filter needs a type, one of {known}.")
     raise InvalidFilter(f"There is no filter type {kind!r}; there are {known}.")
 
 

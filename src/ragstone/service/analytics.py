@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -220,10 +221,17 @@ def range_of(period: Period, principal: Principal) -> LogRange:
     since = until - period.days * DAY_MS if period.since_ms is None else period.since_ms
     if since >= until:
         raise InvalidRequest(
-            f"The period is empty: it begins at {since} ms and ends at {until} ms since 1970."
+            f"The period is empty: it begins at {_shown(since)} and ends at {_shown(until)}."
         )
     audience = None if principal.access_groups is None else audience_of(principal)
     return LogRange(principal.tenant_id, max(0, since), until, audience)
+
+
+def _shown(at_ms: int) -> str:
+    try:
+        return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):  # beyond the years that a date can have
+        return f"{at_ms} ms since 1970"
 
 
 def _check_limit(limit: int) -> None:

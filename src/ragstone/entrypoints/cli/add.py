@@ -124,8 +124,14 @@ def add(
 
 
 def _add_once(loaded: Loaded, paths: list[str], shared: _Shared, *, as_json: bool) -> None:
+    from ragstone.errors import InvalidRequest
     from ragstone.ingest.load import walk
+    from ragstone.store.collections import check_name
 
+    check_name(shared["collection"])
+    for path in paths:
+        if "://" in path and not is_url(path):
+            raise InvalidRequest(f"{path!r} cannot be added; pages begin with http:// or https://.")
     limit = loaded.settings.ingest.max_file_bytes
     run = _Run(shared["collection"], shared["metadata"], limit, as_json)
     files = [path for path in paths if not is_url(path)]

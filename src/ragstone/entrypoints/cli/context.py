@@ -27,6 +27,8 @@ OpenT = TypeVar("OpenT")
 
 EXIT_SOME_FAILED = 1
 """Some of what was asked for could not be done; the rest is."""
+WIDTH_OF_PIPES = 10_000
+"""Columns where output is no terminal: no row of a table is folded."""
 
 HomeOption = Annotated[
     Path | None,
@@ -169,7 +171,9 @@ def print_json(value: object) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console; plain where output is no terminal."""
+    """A rich console; plain where output is no terminal, and a row of a table one line there, for grep."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
+    is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    width = None if is_terminal else WIDTH_OF_PIPES
+    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty(), width=width)

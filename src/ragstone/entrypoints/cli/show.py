@@ -154,8 +154,9 @@ def chunk_preview(console: Console, found: Wire) -> None:
 def chunk_statistics(found: Wire) -> str:
     """One line of figures."""
     tokens = _object(found["tokens"])
+    count = cast("int", found["chunk_count"])
     line = (
-        f"{found['chunk_count']} chunks; tokens p50 {tokens['p50']}, p95 {tokens['p95']}, "
+        f"{count} chunk{_s(count)}; tokens p50 {tokens['p50']}, p95 {tokens['p95']}, "
         f"max {tokens['max']}; overlap {cast('float', found['overlap_share']):.1%}"
     )
     unmeasured = f"; {found['unmeasured']} stored before tokens were kept" if found["unmeasured"] else ""

@@ -40,9 +40,7 @@ def _statistics(console: Console, found: Wire) -> None:
     if not found["asked"]:
         return
     rate = cast("float", found["success_rate"])
-    console.print(
-        f"{found['succeeded']} answered ({rate:.1%}), {found['answers']} of them asked for an answer"
-    )
+    console.print(f"{found['succeeded']} succeeded ({rate:.1%}); {found['answers']} asked for an answer")
     names = ("without_hits", "low_relevance", "unanswered", "degraded")
     console.print(", ".join(f"{found[name]} {name.replace('_', ' ')}" for name in names))
     console.print()

@@ -8,7 +8,7 @@ from functools import partial
 from importlib.metadata import version
 
 from anyio import to_thread
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -33,6 +33,7 @@ from ragstone.entrypoints.http import (
 from ragstone.entrypoints.http.context import ClientGone, render_client_gone
 from ragstone.entrypoints.http.liveness import Liveness
 from ragstone.entrypoints.http.middleware import RequestMiddleware
+from ragstone.entrypoints.http.parameters import refuse_unknown_parameters
 from ragstone.entrypoints.http.problems import (
     render_http_error,
     render_ragstone_error,
@@ -48,7 +49,7 @@ OPENAPI_PATH = "/openapi.json"
 DESCRIPTION = """Documents in; hybrid search; answers with exact citations.
 
 Text offsets are code points, half-open, into a document's stored text.
-Additions to /v1 are compatible; unknown request fields are refused."""
+Additions to /v1 are compatible; unknown request fields and parameters are refused."""
 
 
 def build_app(engine: Engine) -> ASGIApp:
@@ -78,7 +79,7 @@ def build_app(engine: Engine) -> ASGIApp:
         gpu,
         status,
     ):
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=[Depends(refuse_unknown_parameters)])
     app.router.routes.append(Route(MCP_PATH, mcp, include_in_schema=False))
     app.router.routes.append(Route(OPENAPI_PATH, partial(_described, app), include_in_schema=False))
     app.add_exception_handler(RagstoneError, render_ragstone_error)

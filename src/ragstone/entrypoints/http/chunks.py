@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1", tags=["chunks"])
 )
 async def preview_chunks(request: Request, engine: EngineOf) -> Response:
     """How a text (JSON) or one file (multipart) would be cut, with figures; nothing is stored."""
-    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         options: PreviewOptions
         file, options = await read_one_file(request, engine, PreviewOptions)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -42,6 +43,8 @@ COME_AGAIN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 """Statuses that say when to come again, where that may help."""
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
+MOST_SHOWN_CHARS = 80
+OBJECT_TYPES = ("dict_type", "model_type", "model_attributes_type")
 
 # Nearest class first: the first one that an error is an instance of gives its status.
 STATUSES: tuple[tuple[type[RagstoneError], HTTPStatus], ...] = (
@@ -71,6 +74,16 @@ HTTP_CODES = {
     413: "request_too_large",
     415: "invalid_media_type",
 }
+
+
+HTTP_ONLY = (
+    ("invalid_json", 400, "The body is not JSON, or nests too deep."),
+    ("method_not_allowed", 405, "The path is there, but not with this method."),
+    ("request_too_large", 413, "The body is over the size limit; it is not read to its end."),
+    ("invalid_media_type", 415, "The body's Content-Type is not one that this path takes."),
+    ("refused", 421, "The Host header is not in `security.allowed_hosts`."),
+)
+"""What HTTP alone refuses, before the tree of errors: code, status, meaning. None may be tried again."""
 
 
 def status_of(error: RagstoneError) -> HTTPStatus:
@@ -171,14 +184,26 @@ def _route(request: Request) -> str:
 
 def _sentence(found: dict[str, object]) -> str:
     location = found["loc"]
-    place = ".".join(str(part) for part in location if part != "body") if isinstance(location, tuple) else ""
+    parts = [str(part) for part in location] if isinstance(location, tuple) else []
+    noun = "parameter" if parts[:1] in (["query"], ["path"]) else "field"
+    place = ".".join(parts[1:])
     if found["type"] == "extra_forbidden":
-        return f"There is no field {place!r}; /openapi.json lists the fields of this request."
+        return f"There is no {noun} {place!r}; /openapi.json lists the {noun}s of this request."
     if found["type"] == "missing":
-        return f"The field {place!r} is missing." if place else "The request has no JSON body."
-    return f"{place or 'The body'} is {_shown(found.get('input'))}: {found['msg']}."
+        return f"The {noun} {place!r} is missing." if place else "The request has no JSON body."
+    said = str(found["msg"]).removeprefix("Value error, ")
+    if found["type"] in OBJECT_TYPES:  # the framework's sentence names a class of this code
+        said = "Input should be a JSON object"
+    if not place and noun == "parameter":  # about several together
+        return f"{said[:1].upper()}{said[1:]}."
+    return f"{_cut(place) or 'The body'} is {_shown(found.get('input'))}: {said}."
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_SHOWN_CHARS else f"{text[: MOST_SHOWN_CHARS - 1]}…"

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+
+from ragstone.entrypoints.requests import read_expansion, read_filter
 
 Strategy = Literal["structure", "semantic", "code", "table"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$", examples=["default"])]
+
+
+def _checked(read: Callable[[object], object]) -> BeforeValidator:
+    """Judged by the reader that all doors share: its sentences name what is wrong, a union's do not."""
+
+    def check(value: object) -> object:
+        if value is not None:
+            read(value)
+        return value
+
+    return BeforeValidator(check)
+
+
 FilterObject = Annotated[
     dict[str, JsonValue],
+    _checked(read_filter),
     Field(
         description="eq, ne, gt, gte, lt, lte, in, nin, exists on a metadata key; and, or, not over filters.",
         examples=[{"type": "and", "filters": [{"type": "eq", "key": "year", "value": 2024}]}],
@@ -77,7 +94,7 @@ class SearchBody(RequestModel):
     filters: FilterObject | None = None
     weights: LegWeights | None = None
     fusion: Literal["score", "rrf"] | None = Field(None, description="How the legs are fused.")
-    expand: Literal["section"] | Neighbours | None = Field(
+    expand: Annotated[Literal["section"] | Neighbours | None, _checked(read_expansion)] = Field(
         None, description="Show what stands around each hit, too: its sections, or so many chunks."
     )
     explain: bool = Field(False, description="Show each leg's rank and score.")

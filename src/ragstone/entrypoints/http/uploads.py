@@ -72,7 +72,7 @@ async def read_json(request: Request, model: type[Model]) -> Model:
         HTTPException: 415 when the body is not declared as JSON.
         RequestValidationError: it is not JSON, or does not fit.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip()
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise HTTPException(
             415,

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import Filled
 from tests.requirements import verifies
-from tests.support.process import run_command, running_server
+from tests.support.process import run_command, run_in_terminal, running_server
 from tests.support.waiting import wait_until
 
 LIMIT_S = 60.0
@@ -31,7 +31,6 @@ REPORTS = (
     "system",
 )
 EMPTY = ("--since", "2026-01-02", "--until", "2026-01-01")
-NARROW = {"COLUMNS": "80"}
 
 
 @pytest.fixture(params=["in a process of its own", "through the server"])
@@ -60,7 +59,7 @@ def days_ago(days: int) -> str:
 @verifies("ANA-02", "ANA-03", "ANA-04", "ANA-07")
 def test_every_report_is_shown_in_eighty_columns_and_as_json(home: Path) -> None:
     """Tables that fit a terminal, and the same as on the wire of HTTP."""
-    shown = {name: run_command("analytics", name, home=home, environ=NARROW) for name in REPORTS}
+    shown = {name: run_in_terminal("analytics", name, home=home, columns=80) for name in REPORTS}
     read = {name: run_command("analytics", name, "--json", home=home).json for name in REPORTS}
 
     assert {name: done.exit_code for name, done in shown.items()} == dict.fromkeys(REPORTS, 0)

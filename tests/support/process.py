@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import pty
+import re
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +28,7 @@ from tests.support.waiting import wait_until
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 60.0
 COMMAND_LIMIT_S = 240.0
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COMMAND = (sys.executable, "-m", "ragstone.entrypoints.cli.main")
 PATIENT = {
     "RAGSTONE_SEARCH__LEG_TIMEOUT_S": "50",
@@ -65,6 +72,39 @@ def run_command(
         env=environment(home, environ),
     )
     return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def run_in_terminal(
+    *words: str | Path, home: Path, columns: int, limit_s: float = COMMAND_LIMIT_S
+) -> Finished:
+    """The same in a terminal of so many columns; what it shows, without colours, is its stdout."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    # A terminal tells its own width.
+    environ = {name: value for name, value in environment(home, None).items() if name != "COLUMNS"}
+    with subprocess.Popen(
+        [*COMMAND, *map(str, words)], stdin=theirs, stdout=theirs, stderr=theirs, env=environ
+    ) as process:
+        os.close(theirs)
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(_read_terminal, ours)
+            try:
+                exit_code = process.wait(limit_s)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+            shown = reading.result()
+    os.close(ours)
+    return Finished(exit_code, COLOURS.sub("", shown.decode()).replace("\r\n", "\n"), "")
+
+
+def _read_terminal(handle: int) -> bytes:
+    """All that is written until nobody holds the other end."""
+    parts = []
+    with contextlib.suppress(OSError):
+        while part := os.read(handle, 65_536):
+            parts.append(part)
+    return b"".join(parts)
 
 
 @dataclass(slots=True)

@@ -274,6 +274,14 @@ def test_the_version_is_the_distribution_s(home: Path) -> None:
     assert (done.exit_code, done.stdout) == (0, "ragstone 0.1.0\n")
 
 
+def test_a_command_logs_nothing_of_what_it_takes(filled: Filled) -> None:
+    """Whoever waits for it sees that; a line for operators would stand in the answer."""
+    slow = {"RAGSTONE_TELEMETRY__SLOW_REQUEST_MS": "0.001"}
+    done = run_command("ask", "When does it open?", home=filled.home, environ=slow)
+
+    assert (done.exit_code, done.stderr) == (0, "")
+
+
 def test_a_piped_table_has_one_line_for_each_document(filled: Filled) -> None:
     """What is piped into grep holds the whole path, not a part of it folded into a column."""
     listed = run_command("docs", "list", home=filled.home, environ={"COLUMNS": "80"})

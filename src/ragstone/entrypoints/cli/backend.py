@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from ragstone.entrypoints.cli.remote import RemoteBackend, find_server
@@ -204,8 +204,15 @@ async def open_backend(loaded: Loaded, tracing: Tracing = OFF) -> AsyncIterator[
     from ragstone.entrypoints.cli.local import LocalBackend
     from ragstone.runtime.engine import open_engine
 
-    async with open_engine(loaded, tracing=tracing) as engine:
+    async with open_engine(_unwatched(loaded), tracing=tracing) as engine:
         yield LocalBackend(engine)
+
+
+def _unwatched(loaded: Loaded) -> Loaded:
+    """Whoever runs a command sees how long it takes; a server's operator has a log for that."""
+    settings = loaded.settings
+    telemetry = settings.telemetry.model_copy(update={"slow_request_ms": 0.0})
+    return replace(loaded, settings=settings.model_copy(update={"telemetry": telemetry}))
 
 
 @asynccontextmanager

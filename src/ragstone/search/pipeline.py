@@ -74,6 +74,7 @@ class SearchPipeline:
             DeadlineExceeded: the time is used up.
         """
         request = self._standings.normalised(request)
+        deadline.check("search")
         try:
             with anyio.fail_after(min(deadline.remaining_s, LONGEST_S)):
                 return await self._run(request, deadline, timer)

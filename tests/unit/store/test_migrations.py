@@ -17,6 +17,7 @@ from anyio import to_thread
 from sqlalchemy import create_engine
 from tests.support.corpus import collection_named, document, open_store, store_collection
 
+import ragstone.store.answer_traces  # noqa: F401 - its table is part of the schema
 from ragstone.errors import HomeMismatch, StoreFailed
 from ragstone.settings import StoreSettings
 from ragstone.store.chunk_figures import collection_figures
@@ -34,8 +35,9 @@ LIMIT_S = 30.0
 @pytest.fixture(autouse=True)
 async def _threads_end() -> AsyncIterator[None]:
     """The threads of connections that failed to open end before their loop does."""
+    others = set(threading.enumerate())
     yield
-    for thread in threading.enumerate():
+    for thread in set(threading.enumerate()) - others:
         if "_connection_worker_thread" in thread.name:
             await to_thread.run_sync(thread.join, LIMIT_S)
 

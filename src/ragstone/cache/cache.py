@@ -318,6 +318,8 @@ class Cache:
     def _read(self, kind: Kind[T], payload: bytes, tier: str) -> tuple[T, _Record] | None:
         try:
             record = _RECORDS.decode(payload)
+            if kind.keep == "behind" and record.made_at + record.ttl_s <= self._clock():
+                return None  # a program's own value is not kept longer for being popular
             return kind.decode(record.value), record
         except (msgspec.DecodeError, ValueError) as error:
             self._counts[kind.name].errors += 1

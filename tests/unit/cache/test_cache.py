@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 import msgspec
 import pytest
@@ -246,3 +248,20 @@ async def test_a_deleted_entry_does_not_come_back() -> None:
 
     assert await cache.get(TEXT, "answer:1") is None
     assert tier.entries == {}
+
+
+@pytest.mark.parametrize(("keep", "lasts"), [("everywhere", True), ("behind", False)])
+async def test_only_what_is_made_of_questions_lives_longer_when_it_is_popular(
+    keep: Literal["everywhere", "behind"], lasts: bool
+) -> None:
+    """A program's own value ends when it was told to, in memory, too."""
+    clock = HandClock()
+    cache = Cache(LIMITS, clock=clock)  # type: ignore[arg-type] # two names of five
+    kind = replace(TEXT, keep=keep)
+    cache.put(kind, "answer:1", "now", ttl_s=10.0)
+    for _ in range(12):
+        assert await cache.get(kind, "answer:1") == "now"
+
+    clock.now_s += 11.0
+
+    assert (await cache.get(kind, "answer:1") == "now") is lasts

@@ -101,6 +101,15 @@ CASES: list[tuple[str, str, object, int, str, str]] = [
         "expand is 'x'; it is \"sec",
     ),
     ("POST", "/v1/search", {"query": "a", "filters": DEEP}, 422, "invalid_filter", "flatten"),
+    (
+        "POST",
+        "/v1/search",
+        {"query": "a", "filters": {"type": "ne", "key": "$sorce", "value": "a"}},
+        422,
+        "invalid_filter",
+        "There is no '$sorce'; did you mean '$source'?",
+    ),
+    ("GET", "/v1/collections/default/statistics?by=$mood", None, 422, "invalid_filter", "no '$mood'"),
     ("POST", "/v1/search", {"query": None}, 422, "invalid_request", "query is null"),
     (
         "POST",
@@ -182,6 +191,17 @@ def test_a_misspelt_parameter_does_not_widen_a_removal(client: httpx2.Client, co
     assert (removal.status_code, clearing.status_code) == (422, 422)
     assert "did you mean 'collection'?" in removal.json()["detail"]
     assert client.delete(f"/v1/documents/{added['id']}").status_code == 200
+
+
+def test_a_misspelt_property_removes_nothing(client: httpx2.Client, collection: str) -> None:
+    """No document has it as metadata, so every one would have another value than the one named."""
+    added = client.post("/v1/documents", json={"text": "The ruff leks.", "collection": collection}).json()
+    chosen = json.dumps({"type": "ne", "key": "$sorce", "value": "a"})
+
+    removal = client.delete("/v1/documents", params={"filter": chosen, "collection": collection})
+
+    assert (removal.status_code, removal.json()["code"]) == (422, "invalid_filter")
+    assert client.get(f"/v1/documents/{added['id']}").status_code == 200
 
 
 def test_the_type_of_a_body_is_read_without_regard_to_case(client: httpx2.Client, collection: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Literal
 
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, false, func, literal, not_, or_
@@ -170,7 +171,16 @@ def _kind_at(path: str) -> ColumnElement[str]:
 
 
 def _path(key: str) -> str:
-    """A JSON path, its labels escaped as in the stored JSON: SQLite before 3.45 compares them as bytes."""
+    """A JSON path, its labels escaped as in the stored JSON: SQLite before 3.45 compares them as bytes.
+
+    Raises:
+        InvalidFilter: the key begins as those do that name the document itself, and is none of them.
+    """
+    if key.startswith("$"):
+        # As metadata it would lie nowhere, and `ne` would match every document.
+        nearest = get_close_matches(key, BUILT_IN, 1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
+        raise InvalidFilter(f"There is no {key[:80]!r}{hint} There are: {', '.join(BUILT_IN)}.")
     if '"' in key:
         raise InvalidFilter(f"{key!r} cannot be filtered on: it has a quotation mark.")
     return "$" + "".join(f'."{json.dumps(part)[1:-1]}"' for part in key.split("."))

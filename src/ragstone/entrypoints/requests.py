@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TypeVar, get_args
 
-import msgspec
-
 from ragstone.errors import InvalidFilter, InvalidRequest
 from ragstone.settings import Settings
 from ragstone.types import (
@@ -154,10 +152,6 @@ def read_metadata(wire: object, settings: Settings) -> dict[str, JsonValue]:
         size = len(json.dumps(wire, allow_nan=False, ensure_ascii=False).encode())
     except (TypeError, ValueError) as error:
         raise InvalidRequest(f"metadata is not JSON: {error}.") from error
-    try:
-        msgspec.msgpack.encode(wire)
-    except OverflowError as error:
-        raise InvalidRequest("metadata holds a number beyond 64 bits; give it as a text.") from error
     limit = settings.limits.metadata_max_bytes
     if size > limit:
         raise InvalidRequest(

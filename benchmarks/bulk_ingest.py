@@ -1,6 +1,6 @@
 """Ingest of 100,000 chunks of made-up text, against embedding the same chunks alone.
 
-    python benchmarks/bulk_ingest.py [--quick]
+    python benchmarks/bulk_ingest.py [--quick] [--chunks N]
 
 A chunk is a sentence of about 35 tokens: a sixth of a usual one, so that what ingest adds to embedding weighs
 six times as much. All is ingested; the texts of every `COMPARED`-th batch are embedded alone right after it.
@@ -94,9 +94,11 @@ async def measure(wanted: int) -> dict[str, object]:
 
 
 def main() -> None:
-    options = arguments(__doc__).parse_args()
+    parser = arguments(__doc__)
+    parser.add_argument("--chunks", type=int, default=CHUNKS)
+    options = parser.parse_args()
     quiet()
-    figures = asyncio.run(measure(4_500 if options.quick else CHUNKS))
+    figures = asyncio.run(measure(4_500 if options.quick else options.chunks))
     table = Table("figure", "value", title="Bulk ingest")
     for key, value in figures.items():
         table.add_row(key, str(value))

@@ -6,7 +6,6 @@ Sources, later ones win: defaults, `ragstone.toml` in the home folder (or `--con
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import tomllib
@@ -18,7 +17,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from ragstone.errors import InvalidSetting
+from ragstone.errors import InvalidSetting, nearest_hint
 from ragstone.settings import Settings
 from ragstone.settings.section import Section
 
@@ -312,15 +311,14 @@ def _known(name: str, origin: str) -> tuple[str, str]:
     section, _, key = name.partition(".")
     sections = _sections()
     if section not in sections:
-        raise InvalidSetting(f"{origin}: there is no section {section!r}.{_nearest(section, sections)}")
+        raise InvalidSetting(
+            f"{origin}: there is no section {section!r}.{nearest_hint(section, sorted(sections))}"
+        )
     if key not in sections[section]:
-        raise InvalidSetting(f"{origin}: there is no setting {name!r}.{_nearest(name, setting_names())}")
+        raise InvalidSetting(
+            f"{origin}: there is no setting {name!r}.{nearest_hint(name, sorted(setting_names()))}"
+        )
     return section, key
-
-
-def _nearest(word: str, known: Mapping[str, object] | list[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
-    return f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(sorted(known))}."
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:

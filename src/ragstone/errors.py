@@ -49,7 +49,7 @@ HTTP statuses, exit codes and JSON-RPC numbers are the doors' business.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 
 class RagstoneError(Exception):
@@ -371,3 +371,22 @@ def error_of(code: str, message: str) -> RagstoneError:
     error = found.__new__(found)
     RagstoneError.__init__(error, message)
     return error
+
+
+def nearest_hint(word: str, known: Collection[str]) -> str:
+    """For whoever misspelt a word, behind the sentence that says so: the nearest known one, else all."""
+    close = _nearest(word, known)
+    return f" Did you mean {close!r}?" if close else f" There are: {', '.join(known)}."
+
+
+def no_such(name: str, known: Collection[str], noun: str = "") -> str:
+    """The sentence about an unknown name: the nearest known one, and all that there are."""
+    close = _nearest(name, known)
+    hint = f"; did you mean {close!r}?" if close else "."
+    return f"There is no {noun}{name[:80]!r}{hint} There are: {', '.join(known)}."
+
+
+def _nearest(word: str, known: Collection[str]) -> str | None:
+    from difflib import get_close_matches  # only a mistake needs it
+
+    return next(iter(get_close_matches(word, list(known), 1, 0.4)), None)

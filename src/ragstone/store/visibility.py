@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Literal
 
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, false, func, literal, not_, or_
 
-from ragstone.errors import InvalidFilter
+from ragstone.errors import InvalidFilter, no_such
 from ragstone.store.tables import document_groups, documents
 from ragstone.types import Combine, Compare, Filter, JsonValue, Principal
 
@@ -178,9 +177,7 @@ def _path(key: str) -> str:
     """
     if key.startswith("$"):
         # As metadata it would lie nowhere, and `ne` would match every document.
-        nearest = get_close_matches(key, BUILT_IN, 1)
-        hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
-        raise InvalidFilter(f"There is no {key[:80]!r}{hint} There are: {', '.join(BUILT_IN)}.")
+        raise InvalidFilter(no_such(key, BUILT_IN))
     if '"' in key:
         raise InvalidFilter(f"{key!r} cannot be filtered on: it has a quotation mark.")
     return "$" + "".join(f'."{json.dumps(part)[1:-1]}"' for part in key.split("."))

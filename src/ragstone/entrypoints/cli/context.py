@@ -176,4 +176,4 @@ def console(*, stderr: bool = False) -> Console:
 
     is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
     width = None if is_terminal else WIDTH_OF_PIPES
-    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty(), width=width)
+    return Console(stderr=stderr, highlight=False, soft_wrap=not is_terminal, width=width)

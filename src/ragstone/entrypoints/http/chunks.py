@@ -12,7 +12,7 @@ from ragstone.entrypoints import wire
 from ragstone.entrypoints.http.context import EngineOf, respond, while_connected
 from ragstone.entrypoints.http.examples import PREVIEW_BODY, PREVIEWED, documented
 from ragstone.entrypoints.http.schemas import PreviewOptions, PreviewText
-from ragstone.entrypoints.http.uploads import read_json, read_one_file
+from ragstone.entrypoints.http.uploads import is_form, read_json, read_one_file
 from ragstone.entrypoints.requests import MOST_NEIGHBOURS, read_chunking
 from ragstone.errors import InvalidRequest
 from ragstone.ingest.request import inline_file
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1", tags=["chunks"])
 )
 async def preview_chunks(request: Request, engine: EngineOf) -> Response:
     """How a text (JSON) or one file (multipart) would be cut, with figures; nothing is stored."""
-    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+    if is_form(request):
         options: PreviewOptions
         file, options = await read_one_file(request, engine, PreviewOptions)
     else:

@@ -18,6 +18,7 @@ from ragstone.entrypoints.http.uploads import (
     REPLACE_FIELDS,
     ReceivedFile,
     Upload,
+    is_form,
     read_json,
     receive_upload,
 )
@@ -53,7 +54,7 @@ async def add_documents(request: Request, engine: EngineOf) -> Response:
 
     Files are waited for up to `wait_s`, then go on as a job (202). Several files give one result each.
     """
-    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+    if is_form(request):
         return await _add_files(request, engine)
     body = await read_json(request, AddText)
     written = await while_connected(request, _add_text(engine, body))
@@ -105,7 +106,7 @@ async def read_document(
 )
 async def replace_document(request: Request, engine: EngineOf, document_id: str) -> Response:
     """New content for a document, as JSON or as one file; when this returns no old text can be found."""
-    if request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+    if is_form(request):
         async with receive_upload(request, engine, REPLACE_FIELDS) as upload:
             if len(upload.files) != 1:
                 raise InvalidRequest(f"One document is replaced by one file, not by {len(upload.files)}.")

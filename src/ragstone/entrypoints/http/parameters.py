@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from ragstone.errors import InvalidRequest
+from ragstone.errors import InvalidRequest, no_such
 
 
 async def refuse_unknown_parameters(request: Request) -> None:
@@ -42,6 +41,4 @@ def _names(dependant: Dependant) -> Iterator[str]:
 def _sentence(name: str, known: tuple[str, ...]) -> str:
     if not known:
         return f"There is no parameter {name[:80]!r}; this route takes none."
-    nearest = get_close_matches(name, known, 1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
-    return f"There is no parameter {name[:80]!r}{hint} There are: {', '.join(known)}."
+    return no_such(name, known, "parameter ")

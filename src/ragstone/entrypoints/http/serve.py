@@ -29,7 +29,7 @@ from ragstone.runtime.engine import Engine, open_engine
 from ragstone.telemetry.tracing import open_tracing
 
 CUT_OFF_S = 1
-_ROUTES = ("ragstone.entrypoints.http.", "fastapi.applications")
+_ROUTES = "ragstone.entrypoints.http."
 
 
 def check_address(host: str) -> None:

@@ -65,6 +65,11 @@ class Upload:
         return "interactive" if is_small and len(self.files) <= MOST_INTERACTIVE_FILES else "bulk"
 
 
+def is_form(request: Request) -> bool:
+    """Whether the body is declared as a form with files."""
+    return request.headers.get("content-type", "").lower().startswith("multipart/form-data")
+
+
 async def read_json(request: Request, model: type[Model]) -> Model:
     """The body as a model.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import re
@@ -13,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
-from ragstone.errors import InvalidSetting, SourceNotFound
+from ragstone.errors import InvalidSetting, SourceNotFound, nearest_hint
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _SCHEDULE = re.compile(r"(\d{1,6})([smhd])\Z")
@@ -157,16 +156,11 @@ def _read_entry(path: Path, name: str, keys: object) -> SourceEntry:
     known = [key for key in _MODELS[kind].model_fields if key != "name"]
     for key in keys:
         if key not in known:
-            raise InvalidSetting(f"{place}: a {kind} source has no key {key!r}.{_nearest(key, known)}")
+            raise InvalidSetting(f"{place}: a {kind} source has no key {key!r}.{nearest_hint(key, known)}")
     try:
         return _KINDS[kind].validate_python({**keys, "name": name})
     except ValidationError as error:
         raise InvalidSetting(f"{place}: {_explain(error)}") from error
-
-
-def _nearest(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-    return f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(known)}."
 
 
 def _explain(error: ValidationError) -> str:

@@ -26,6 +26,7 @@ DONE: Mapping[str, str] = MappingProxyType(
         "CAC-09": "What lies behind memory is packed where that pays; the ratio is told.",
         "CAC-11": "Popular results live longer; the least recently used go first.",
         "CAC-15": "Every cache tells hits, sizes and savings, and is cleared by glob or collection.",
+        "CAC-16": "What usually comes next is answered ahead where that is turned on, at rest.",
         "CAC-17": "Programs keep values of their own: get, set, delete, clear, many at once.",
         "CAC-13": "Questions are counted in all and by day, bounded, over processes; erased without trace.",
         "CAC-14": "The top questions are asked again by hand, at start, on schedule and after a change.",

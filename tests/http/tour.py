@@ -165,6 +165,8 @@ class Tour:
     def _warm(self) -> None:
         wait_until(lambda: self.client.get("/v1/queries/popular").json()["queries"] or None, LIMIT_S)
         self._post("/v1/cache/warm", {"wait": True})
+        # By now it is stored what follows it.
+        self._post("/v1/search", {"query": "Who waits by the river?", "collections": ["tour"]})
 
     def _break_things(self) -> None:
         self.redis.kill()
@@ -213,7 +215,9 @@ def touring(
             "RAGSTONE_CACHE__REDIS_URL": redis.url,
             "RAGSTONE_INGEST__ALLOWED_ROOTS": str(root),
             "RAGSTONE_STORE__BUSY_TIMEOUT_S": "0.2",
-            "RAGSTONE_LIMITS__MAX_CONCURRENT_SEARCHES": "1",
+            # One of them may be prefetching.
+            "RAGSTONE_LIMITS__MAX_CONCURRENT_SEARCHES": "2",
+            "RAGSTONE_CACHE__PREFETCH_FOLLOW_UPS": "1",
         }
         with running_server(home, settings | dict(environ or {})) as server:
             tour = Tour(server, home, root, redis)

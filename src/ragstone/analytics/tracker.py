@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ragstone.analytics.asked import present_ms
 from ragstone.analytics.asking import Asking, asking_json
+from ragstone.analytics.follow_ups import LastAsked
 from ragstone.analytics.words import digest_of, fold, stored_terms, words_of
 from ragstone.analytics.write_behind import Buffer, WriteBehind
 from ragstone.errors import RagstoneError
+from ragstone.store.follow_ups import Pair, count_follow_ups
 from ragstone.store.queries import (
     DAY_MS,
     WHOLE_TENANT,
@@ -32,6 +34,7 @@ from ragstone.store.queries import (
     put_terms,
     tracked_in,
 )
+from ragstone.telemetry.caller import Caller, present_caller
 from ragstone.types import Principal
 
 if TYPE_CHECKING:
@@ -69,6 +72,7 @@ class QueryTracker:
         self._metrics = metrics
         self._clock_ms = clock_ms
         self._waiting: dict[Key, Tally] = {}
+        self._last_asked = LastAsked() if settings.prefetch_follow_ups else None
         self._pruned_day = -1
         buffer = Buffer("questions", lambda: len(self._waiting), self._store_some, self._keep_days, FLUSH_AT)
         self._writer = WriteBehind(buffer)
@@ -83,8 +87,8 @@ class QueryTracker:
         if self._settings.tracked_queries:
             self._writer.start()
 
-    def record(self, asking: Asking, hit_count: int) -> None:
-        """Count a request that was answered; its query is normalised."""
+    def record(self, asking: Asking, hit_count: int, caller: Caller | None = None) -> None:
+        """Count a request that was answered; its query is normalised. `caller` is the present one."""
         if not self._settings.tracked_queries:
             return
         search, present = asking.search, self._clock_ms()
@@ -104,10 +108,18 @@ class QueryTracker:
             request=asking_json(asking),
             answers=(asking.kind == "ask") + (known.answers if known else 0),
             without_hits=(hit_count == 0) + (known.without_hits if known else 0),
+            after=self._after(key, caller or present_caller(), known),
         )
         self._metrics.queries_tracked.labels("recorded").inc()
         self._metrics.queries_waiting.set(len(self._waiting))
         self._writer.wake()
+
+    def _after(self, key: Key, caller: Caller, known: Tally | None) -> Mapping[bytes, int]:
+        earlier = known.after if known else {}
+        if self._last_asked is None:
+            return earlier
+        before = self._last_asked.follow(key[0], caller, key[1], self._clock_ms())
+        return earlier if before is None else {**earlier, before: earlier.get(before, 0) + 1}
 
     def forget(self, is_forgotten: Callable[[Principal, bytes], bool]) -> None:
         """Drop waiting questions, by their principal and digest."""
@@ -154,6 +166,8 @@ class QueryTracker:
                     scope_id = await open_scope(connection, principal)
                     counted = await count_questions(connection, scope_id, kept)
                     await _index(connection, scope_id, [one for one in counted if one.is_new])
+                    if pairs := _pairs(kept):
+                        await count_follow_ups(connection, scope_id, pairs, self._clock_ms())
                     if await tracked_in(connection, scope_id) > self._settings.tracked_queries:
                         crowded.append(scope_id)
         for scope_id in crowded:
@@ -173,7 +187,7 @@ class QueryTracker:
             if tally.first_ms > until:
                 left.append(tally)
             elif tally.last_ms > until:
-                left.append(replace(tally, count=1, first_ms=tally.last_ms, answers=0, without_hits=0))
+                left.append(_last_only(tally))
         return left
 
     async def _make_room(self, scope_id: ScopeId) -> None:
@@ -232,11 +246,22 @@ async def _index(connection: StoreConnection, scope_id: ScopeId, new: Sequence[C
     await put_terms(connection, scope_id, {key: stored_terms(found, counts) for key, found in words.items()})
 
 
+def _pairs(tallies: Iterable[Tally]) -> dict[Pair, int]:
+    return {(before, tally.digest): count for tally in tallies for before, count in tally.after.items()}
+
+
+def _last_only(tally: Tally) -> Tally:
+    return replace(tally, count=1, first_ms=tally.last_ms, answers=0, without_hits=0, after={})
+
+
 def _merged(older: Tally, newer: Tally) -> Tally:
+    after = Counter(older.after)
+    after.update(newer.after)
     return replace(
         newer,
         count=older.count + newer.count,
         first_ms=older.first_ms,
         answers=older.answers + newer.answers,
         without_hits=older.without_hits + newer.without_hits,
+        after=after,
     )

@@ -78,6 +78,14 @@ def warming(status: WarmingStatus) -> Wire:
         "run_count": status.run_count,
         "warmed_count": status.warmed_count,
         "next_run_at": status.next_run_at,
+        "prefetch": {
+            "is_on": status.prefetch.is_on,
+            "warmed": status.prefetch.warmed,
+            "used": status.prefetch.used,
+            "failed": status.prefetch.failed,
+            "skipped": status.prefetch.skipped,
+            "late": status.prefetch.late,
+        },
     }
 
 

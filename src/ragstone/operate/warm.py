@@ -10,12 +10,11 @@ import asyncio
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
 from ragstone.analytics.asked import present_ms
-from ragstone.analytics.asking import Asking, read_asking
 from ragstone.analytics.popular import popular_in_days
 from ragstone.errors import RagstoneError
 from ragstone.store.queries import DAY_MS, principal_of
@@ -23,43 +22,18 @@ from ragstone.store.query_reads import QueryFilter, TrackedQuery, audiences
 from ragstone.types import TenantId
 
 if TYPE_CHECKING:
-    from ragstone.analytics.error_log import FailureSink
-    from ragstone.operate.load import Load
+    from ragstone.operate.ask_again import WarmingParts
+    from ragstone.operate.prefetch import Prefetcher, PrefetchStatus
     from ragstone.settings import CacheSettings
-    from ragstone.store.database import Database
-    from ragstone.telemetry.metrics import Metrics
     from ragstone.types import Principal
 
 log = structlog.get_logger(__name__)
 
-LOOK_S = 0.05
-"""How often a warming looks whether the process is at rest."""
 WATCH_S = 1.0
 """How often the corpus version is looked at."""
 
 Reason = Literal["asked", "start", "schedule", "change"]
 State = Literal["idle", "running", "done", "cancelled", "failed"]
-
-
-class AskAgain(Protocol):
-    """Asks a question through the services, without counting it."""
-
-    async def __call__(self, asking: Asking) -> None:
-        """Search or answer.
-
-        Raises:
-            RagstoneError: it cannot be answered any more.
-        """
-        ...
-
-
-class Worker(Protocol):
-    """What works on jobs."""
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no job is in its hands."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,23 +64,7 @@ class WarmingStatus:
     run_count: int
     warmed_count: int
     next_run_at: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class WarmingParts:
-    """What a warmer leans on."""
-
-    database: Database
-    ask_again: AskAgain
-    load: Load
-    worker: Worker
-    metrics: Metrics
-    note_failure: FailureSink
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether the process has something better to do."""
-        return self.load.in_flight > 0 or not self.worker.is_idle
+    prefetch: PrefetchStatus
 
 
 @dataclass(slots=True)
@@ -116,11 +74,12 @@ class _Progress:
 
 
 class Warmer:
-    """Warms the caches of this process: when told, at start, on schedule, after a change."""
+    """Warms the caches of this process: when told, at start, on schedule, after a change, ahead."""
 
-    def __init__(self, parts: WarmingParts, settings: CacheSettings) -> None:
+    def __init__(self, parts: WarmingParts, settings: CacheSettings, prefetcher: Prefetcher) -> None:
         self._parts = parts
         self._settings = settings
+        self._prefetcher = prefetcher
         self._task: asyncio.Task[WarmingRun] | None = None
         self._loops: list[asyncio.Task[None]] = []
         self._progress: _Progress | None = None
@@ -138,6 +97,8 @@ class Warmer:
             self._loops.append(asyncio.create_task(self._by_schedule(settings.warm_every_s)))
         if settings.warm_after_change_s:
             self._loops.append(asyncio.create_task(self._after_changes(settings.warm_after_change_s)))
+        if settings.prefetch_follow_ups:
+            self._loops.append(asyncio.create_task(self._prefetcher.run()))
 
     def begin(self, reason: Reason, top: int | None = None) -> asyncio.Task[WarmingRun]:
         """The run that goes on, begun now unless one does already. Its end is a result, not an error."""
@@ -164,7 +125,13 @@ class Warmer:
         is_running = self._task is not None and not self._task.done()
         current = None if self._progress is None or not is_running else _timed(self._progress)
         return WarmingStatus(
-            is_running, current, self._last, self._run_count, self._warmed_count, self._next_run_at
+            is_running,
+            current,
+            self._last,
+            self._run_count,
+            self._warmed_count,
+            self._next_run_at,
+            self._prefetcher.status(),
         )
 
     async def aclose(self) -> None:
@@ -220,15 +187,11 @@ class Warmer:
         return sorted(found, key=lambda one: -one[0].count)[:top]
 
     async def _wait_for_rest(self, progress: _Progress) -> None:
-        began_s = time.perf_counter()
-        while self._parts.is_busy:  # noqa: ASYNC110 - jobs and requests end in many places
-            await asyncio.sleep(LOOK_S)
-        waited_s = time.perf_counter() - began_s
+        waited_s = await self._parts.wait_for_rest()
         progress.run = replace(progress.run, waited_s=progress.run.waited_s + waited_s)
 
     async def _warm(self, progress: _Progress, question: TrackedQuery, principal: Principal) -> None:
-        began_s = time.perf_counter()
-        outcome = await self._ask(question, principal)
+        outcome = await self._parts.ask(question, principal)
         run = progress.run
         if outcome == "warmed":
             progress.run = replace(run, warmed=run.warmed + 1)
@@ -238,25 +201,6 @@ class Warmer:
         else:
             progress.run = replace(run, skipped=run.skipped + 1)
         self._parts.metrics.warmed_requests.labels(outcome).inc()
-        await asyncio.sleep(time.perf_counter() - began_s)
-
-    async def _ask(
-        self, question: TrackedQuery, principal: Principal
-    ) -> Literal["warmed", "failed", "skipped"]:
-        if question.request is None:
-            return "skipped"
-        try:
-            asking = read_asking(question.request, question.question, principal)
-        except ValueError:
-            return "skipped"
-        try:
-            await self._parts.ask_again(asking)
-        except RagstoneError as error:  # its collection has gone, for example
-            log.debug("question_not_warmed", code=error.code)
-            tenant_id = principal.tenant_id
-            self._parts.note_failure(error, asking.kind, service="warming", tenant_id=tenant_id)
-            return "failed"
-        return "warmed"
 
     async def _by_schedule(self, every_s: float) -> None:
         while True:

@@ -11,6 +11,7 @@ from ragstone.analytics.asked import AskedSink
 from ragstone.analytics.asked_log import AskedLog
 from ragstone.analytics.asked_metrics import AskedMetrics
 from ragstone.analytics.error_log import ErrorLog
+from ragstone.analytics.follow_ups import AskedLately
 from ragstone.analytics.query_log import QueryLog
 from ragstone.analytics.system_metrics import Figures, SystemSampler
 from ragstone.analytics.tracker import QueryTracker
@@ -48,6 +49,7 @@ class Asking:
     traces: TraceService
     repeater: Repeater
     load: Load
+    lately: AskedLately
     log: QueryLog
     errors: ErrorLog
 
@@ -78,6 +80,9 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
         log.record,
         errors.note_asked,
     ]
+    lately = AskedLately()
+    if settings.cache.prefetch_follow_ups:
+        sinks.append(lately)
     recorder = Recorder(tracker, load, longest, sinks=sinks)
     search = SearchService(found, settings.search, base.metrics, cache, recorder, places[0])
     caching = CachingAnswers(AdmittedAnswers(answered, places[1]), standings, cache, recipes)
@@ -90,6 +95,7 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
         traces=TraceService(database, traces),
         repeater=Repeater(search, answers, answers_too=answers_too),
         load=load,
+        lately=lately,
         log=log,
         errors=errors,
     )

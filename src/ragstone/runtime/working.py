@@ -21,9 +21,11 @@ from ragstone.ingest.worker import JobWorker
 from ragstone.ingest.write import Writer
 from ragstone.net.fetch import Fetcher, FetchLimits
 from ragstone.net.guard import AddressGuard, FetchRules, SystemResolver
+from ragstone.operate.ask_again import WarmingParts
 from ragstone.operate.check import Checker
 from ragstone.operate.drain import Drain
-from ragstone.operate.warm import Warmer, WarmingParts
+from ragstone.operate.prefetch import Prefetcher
+from ragstone.operate.warm import Warmer
 from ragstone.runtime.base import Base
 from ragstone.runtime.guarding import open_retry
 from ragstone.service.documents import DocumentService
@@ -102,11 +104,12 @@ def open_report(stack: AsyncExitStack, metrics: Metrics, settings: Settings) -> 
 
 
 def open_warmer(stack: AsyncExitStack, base: Base, asking: Asking, worker: JobWorker) -> Warmer:
-    """What asks the most asked questions again."""
+    """What asks the most asked questions again, and likely ones ahead."""
     parts = WarmingParts(
         base.database, asking.repeater, asking.load, worker, base.metrics, asking.errors.note
     )
-    warmer = Warmer(parts, base.settings.cache)
+    settings = base.settings.cache
+    warmer = Warmer(parts, settings, Prefetcher(parts, asking.lately, settings.prefetch_follow_ups))
     stack.push_async_callback(warmer.aclose)
     return warmer
 

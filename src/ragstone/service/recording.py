@@ -45,7 +45,7 @@ class Recorder:
         for sink in self._sinks:
             sink(noted)
         if asked.error_code is None:
-            self._tracker.record(noted.asking, noted.hit_count)
+            self._tracker.record(noted.asking, noted.hit_count, noted.caller)
 
     def _normalised(self, asked: Asked) -> Asked:
         """With the question in the form in which it is counted and erased; one that has none, cut to size."""

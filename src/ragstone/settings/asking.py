@@ -107,6 +107,12 @@ class CacheSettings(Section):
         ge=0,
         description="Warm when the corpus has been at rest for so long after a change; 0 never does.",
     )
+    prefetch_follow_ups: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="Questions that are answered ahead, at rest, as most often asked next; 0 does without.",
+    )
     warm_answers: bool = Field(
         False, description="Warm answers of a generator, too, which costs tokens; else only their searches."
     )

@@ -41,7 +41,7 @@ StoreConnection = AsyncConnection
 """What a read or write block holds; rooms above the store name it by this."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0007"
+HEAD = "0008"
 """The newest migration; a test compares it with the scripts."""
 CORPUS_ROW = 1
 

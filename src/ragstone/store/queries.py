@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NewType
 
-from sqlalchemy import bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import bindparam, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,6 +18,7 @@ from ragstone.store.tables import (
     queries,
     query_days,
     query_erasures,
+    query_follow_ups,
     query_scopes,
     query_terms,
     query_totals,
@@ -57,6 +58,8 @@ class Tally:
     answers: int = 0
     """Askings for an answer; the others were searches."""
     without_hits: int = 0
+    after: Mapping[bytes, int] = field(default_factory=dict)
+    """Questions, by their digests, that the askers had asked right before, and how often."""
 
     @property
     def day(self) -> int:
@@ -276,7 +279,7 @@ async def questions_like(
 async def forget_questions(
     connection: AsyncConnection, scope_id: ScopeId, ids: Sequence[QueryId]
 ) -> list[Forgotten]:
-    """Remove questions with their days and terms; the totals of the days stay."""
+    """Remove questions with their days, terms and follow-ups; the totals of the days stay."""
     named = queries.c.id.in_(ids)
     found = (await connection.execute(select(queries).where(named, queries.c.scope_id == scope_id))).all()
     terms = [{"gone": term, "key": row.id} for row in found for term in _unpacked(row.terms)]
@@ -288,6 +291,9 @@ async def forget_questions(
         )
         await connection.execute(delete(query_terms).where(*mine), terms)
     await connection.execute(delete(query_days).where(query_days.c.query_id.in_(ids)))
+    follows = query_follow_ups.c
+    is_theirs = or_(follows.query_id.in_(ids), follows.next_id.in_(ids))
+    await connection.execute(delete(query_follow_ups).where(is_theirs))
     await connection.execute(delete(queries).where(named))
     shrunk = update(query_scopes).where(query_scopes.c.id == scope_id)
     await connection.execute(shrunk.values(tracked=query_scopes.c.tracked - len(found)))
@@ -342,6 +348,8 @@ async def empty_scope(connection: AsyncConnection, scope_id: ScopeId) -> bool:
     gone = (await connection.execute(ids)).scalars().all()
     if gone:
         await connection.execute(delete(query_days).where(query_days.c.query_id.in_(ids)))
+        # Both questions of a pair are of this scope.
+        await connection.execute(delete(query_follow_ups).where(query_follow_ups.c.query_id.in_(ids)))
         await connection.execute(delete(queries).where(queries.c.id.in_(ids)))
     key = tuple_(query_terms.c.term, query_terms.c.query_id)
     slice_ = select(query_terms.c.term, query_terms.c.query_id).where(query_terms.c.scope_id == scope_id)

@@ -355,6 +355,18 @@ query_terms = Table(
 )
 """Rare words of questions, and pairs of them, by 64-bit digests: where similar questions are looked for."""
 
+query_follow_ups = Table(
+    "query_follow_ups",
+    metadata,
+    Column("query_id", Key, primary_key=True, autoincrement=False),
+    Column("next_id", Key, primary_key=True, autoincrement=False),
+    Column("asked", Integer, nullable=False),
+    Column("last_ms", Key, nullable=False),
+    Index("ix_query_follow_ups_next_id", "next_id"),
+    sqlite_with_rowid=False,
+)
+"""How often a question of the same scope was the next one of whoever had asked another."""
+
 query_erasures = Table(
     "query_erasures",
     metadata,

@@ -276,6 +276,12 @@ WARMED_REQUESTS = _counter(
     "Requests asked again by warmings, by outcome: warmed, failed, skipped.",
     "outcome",
 )
+PREFETCHED_REQUESTS = _counter(
+    "caches",
+    "cache_prefetched_requests",
+    "Likely follow-ups asked ahead: warmed, failed, skipped; used once asked for; late where no rest came.",
+    "outcome",
+)
 
 CORPUS_VERSION = _gauge("store", "corpus_version", "Version that the indexes of this process have applied.")
 CORPUS_DOCUMENTS = _gauge("store", "documents", "Documents in the database.")

@@ -99,6 +99,7 @@ class Metrics:
         self.queries_waiting = self._gauge(families.QUERIES_WAITING)
         self.warming_runs = self._counter(families.WARMING_RUNS)
         self.warmed_requests = self._counter(families.WARMED_REQUESTS)
+        self.prefetched_requests = self._counter(families.PREFETCHED_REQUESTS)
 
     def _declare_store(self) -> None:
         self.corpus_version = self._gauge(families.CORPUS_VERSION)

@@ -19,6 +19,7 @@ from ragstone.store.tables import (
     queries,
     query_days,
     query_erasures,
+    query_follow_ups,
     query_scopes,
     query_terms,
     query_totals,
@@ -28,7 +29,15 @@ from ragstone.types import Principal, TenantId
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("one_day")]
 
-TABLES = (queries, query_days, query_terms, query_words, query_totals, query_scopes)
+TABLES = (
+    queries,
+    query_days,
+    query_follow_ups,
+    query_terms,
+    query_words,
+    query_totals,
+    query_scopes,
+)
 
 
 async def popular(tracked: Tracked, **wanted: object) -> dict[str, int]:

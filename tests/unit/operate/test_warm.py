@@ -12,9 +12,12 @@ from tests.support.failures import Failures
 from tests.support.questions import Tracked, open_tracked
 
 from ragstone.analytics.asking import Asking
+from ragstone.analytics.follow_ups import AskedLately
 from ragstone.errors import CollectionNotFound
+from ragstone.operate.ask_again import WarmingParts
 from ragstone.operate.load import Load
-from ragstone.operate.warm import Warmer, WarmingParts
+from ragstone.operate.prefetch import Prefetcher
+from ragstone.operate.warm import Warmer
 from ragstone.settings import CacheSettings
 from ragstone.types import LOCAL_OWNER, Principal
 
@@ -57,7 +60,8 @@ async def tracked(tmp_path: Path) -> AsyncIterator[Tracked]:
 def warmer_on(tracked: Tracked, services: Services, load: Load, jobs: Jobs, **changed: object) -> Warmer:
     """A warmer that asks `services`."""
     parts = WarmingParts(tracked.database, services, load, jobs, tracked.metrics, Failures())
-    return Warmer(parts, CacheSettings.model_validate(changed))
+    settings = CacheSettings.model_validate(changed)
+    return Warmer(parts, settings, Prefetcher(parts, AskedLately(), settings.prefetch_follow_ups))
 
 
 async def until_asked(services: Services, count: int) -> None:

@@ -6,7 +6,9 @@ Its capacity is what eight clients get who each wait for their answer. Then requ
 whether answers do or not: at that capacity, and at three times it. For each: milliseconds of the requests
 that were admitted, how many were refused and how fast, and the worst stall of the event loop (the upper bound
 of the bucket of `ragstone_event_loop_lag_seconds` that it fell into). After the storm: seconds until five
-searches in a row take no more than twice their idle time. Every search is another one, and none is cached.
+requests in a row take no more than twice their idle time. Every request is another one, and none is cached.
+Searches by the number of places for them (0 is the default), and questions that are answered with quotes by
+the default, for twice as long: they take ten times a search's time.
 The clients share the machine's processors with the server. Raw figures go to
 benchmarks/results/overload.json.
 """
@@ -26,6 +28,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import Literal
 from urllib.parse import urlsplit
 
 import httpx2
@@ -39,37 +42,48 @@ from record import arguments, console, keep, quiet, serving
 CLIENTS = 8
 CHUNKS = 5_000
 SECONDS = 15.0
-PLACES = (8, 16, 32, 64)
+PLACES = (0, 8, 32, 64)
+IDLE_REQUESTS = 30
+KEPT_S = 3.0
+"""The server closes a connection that was idle for 5 s."""
 LONGEST_RECOVERY_S = 60.0
+Kind = Literal["search", "ask"]
 LAG = "ragstone_event_loop_lag_seconds_bucket"
 
 
 class Connections:
-    """Kept connections to one server; as many as are needed at a time."""
+    """Kept connections to one server; as many as are needed at a time, none that it may have closed."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, kind: Kind) -> None:
         place = urlsplit(address)
+        self._path, self._field = f"/v1/{kind}", "query" if kind == "search" else "question"
         self._host, self._port = place.hostname or "", place.port or 80
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-    async def search(self, query: str) -> int:
-        """The status of one uncached search."""
-        body = json.dumps({"query": query, "cache": False}).encode()
-        head = f"POST /v1/search HTTP/1.1\r\nhost: {self._host}\r\ncontent-type: application/json\r\n"
-        reader, writer = (
-            self._idle.pop() if self._idle else await asyncio.open_connection(self._host, self._port)
-        )
+    async def ask(self, query: str) -> int:
+        """The status of one uncached request."""
+        body = json.dumps({self._field: query, "cache": False}).encode()
+        head = f"POST {self._path} HTTP/1.1\r\nhost: {self._host}\r\ncontent-type: application/json\r\n"
+        reader, writer = await self._open()
         writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
         found = await reader.readuntil(b"\r\n\r\n")
         length = int(found.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         await reader.readexactly(length)
-        self._idle.append((reader, writer))
+        self._idle.append((time.monotonic(), reader, writer))
         return int(found.split(b" ", 2)[1])
 
     async def close(self) -> None:
         """Close them."""
-        for _, writer in self._idle:
+        for _, _, writer in self._idle:
             writer.close()
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        while self._idle:
+            used_s, reader, writer = self._idle.pop()
+            if time.monotonic() - used_s < KEPT_S:
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection(self._host, self._port)
 
 
 @dataclass(slots=True)
@@ -103,13 +117,13 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
 
 
 async def capacity(connections: Connections, queries: Iterator[str], seconds: float) -> float:
-    """Searches a second of clients who each wait for their answer."""
+    """Requests a second of clients who each wait for their answer."""
     until, count = time.perf_counter() + seconds, 0
 
     async def client() -> None:
         nonlocal count
         while time.perf_counter() < until:
-            await connections.search(next(queries))
+            await connections.ask(next(queries))
             count += 1
 
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
@@ -123,7 +137,7 @@ async def storm(connections: Connections, queries: Iterator[str], rate: float, s
 
     async def ask(due: float) -> None:
         try:
-            status = await connections.search(next(queries))
+            status = await connections.ask(next(queries))
         except (OSError, EOFError):
             came.errors += 1
             return
@@ -145,11 +159,11 @@ async def storm(connections: Connections, queries: Iterator[str], rate: float, s
 
 
 async def recovery(connections: Connections, queries: Iterator[str], idle_s: float) -> float:
-    """Seconds until searches are as fast as before, or nearly."""
+    """Seconds until requests are as fast as before, or nearly."""
     began, good = time.perf_counter(), 0
     while good < 5:
         start = time.perf_counter()
-        status = await connections.search(next(queries))
+        status = await connections.ask(next(queries))
         good = good + 1 if status == 200 and time.perf_counter() - start <= 2 * idle_s else 0
         if time.perf_counter() - began > LONGEST_RECOVERY_S:
             break
@@ -169,17 +183,17 @@ def worst_lag(before: Mapping[float, float], after: Mapping[float, float]) -> fl
     return min(bound for bound in after if after[bound] - before[bound] >= total)
 
 
-async def weather(address: str, seconds: float) -> dict[str, object]:
+async def weather(address: str, kind: Kind, seconds: float) -> dict[str, object]:
     """One server in calm, at its capacity, beyond it, and after."""
     queries = (
         f"{query} {number}" for number in itertools.count() for query in MadeUp(seed=number).questions(500)
     )
-    connections = Connections(address)
+    connections = Connections(address, kind)
     await capacity(connections, queries, seconds / 5)
     idle = []
-    for _ in range(50):
+    for _ in range(IDLE_REQUESTS):
         start = time.perf_counter()
-        await connections.search(next(queries))
+        await connections.ask(next(queries))
         idle.append(time.perf_counter() - start)
     at_most = await capacity(connections, queries, seconds)
     figures: dict[str, object] = {
@@ -204,18 +218,20 @@ def main() -> None:
     options = parser.parse_args()
     quiet()
     seconds = 2.0 if options.quick else options.seconds
-    found: dict[str, object] = {}
+    searches: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         asyncio.run(fill_home(home, 500 if options.quick else options.chunks))
         for places in options.places:
             os.environ["RAGSTONE_LIMITS__MAX_CONCURRENT_SEARCHES"] = str(places)
             with serving(home) as (address, _, _):
-                found[str(places)] = asyncio.run(weather(address, seconds))
-    show(found)
-    keep(
-        "overload", {"chunks": options.chunks, "seconds": seconds, "by_places": found}, is_quick=options.quick
-    )
+                searches[str(places)] = asyncio.run(weather(address, "search", seconds))
+        del os.environ["RAGSTONE_LIMITS__MAX_CONCURRENT_SEARCHES"]
+        with serving(home) as (address, _, _):
+            asks = asyncio.run(weather(address, "ask", 2 * seconds))
+    show({**{f"{places} searches": found for places, found in searches.items()}, "asks": asks})
+    figures = {"chunks": options.chunks, "seconds": seconds, "by_places": searches, "asks": asks}
+    keep("overload", figures, is_quick=options.quick)
 
 
 def show(found: Mapping[str, object]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from ragstone.models.hardware import usable_cores
 from tests.faults.proxy import FaultProxy, running_proxy
 from tests.requirements import verifies
 from tests.support.generator import GeneratorDouble, running_generator
@@ -155,6 +156,25 @@ def test_beyond_the_places_there_is_an_answer_at_once(home: Path) -> None:
     assert 'ragstone_places_refused_total{of="asks"} 2.0' in metrics
     assert (told.status_code, told.json()["mode"]) == (200, "generated")
     assert later.status_code == 200
+
+
+@verifies("RES-03")
+def test_there_are_as_many_places_as_the_cores_serve(home: Path) -> None:
+    """By default a storm piles up no work that only waits for other work; a generator is waited for."""
+    with running_server(home) as server:
+        alone = server.client.get("/metrics").text
+    with running_generator() as generator:
+        environ = {
+            "RAGSTONE_GENERATOR__BASE_URL": generator.base_url,
+            "RAGSTONE_GENERATOR__MODEL": "good",
+        }
+        with running_server(home, environ) as server:
+            generating = server.client.get("/metrics").text
+
+    cores = usable_cores()
+    assert f'ragstone_places{{of="searches",state="limit"}} {8 * cores}.0' in alone
+    assert f'ragstone_places{{of="asks",state="limit"}} {4 * cores}.0' in alone
+    assert 'ragstone_places{of="asks",state="limit"} 32.0' in generating
 
 
 def port_of(generator: GeneratorDouble) -> int:

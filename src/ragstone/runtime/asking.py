@@ -21,6 +21,7 @@ from ragstone.answer.evidence import Evidence
 from ragstone.answer.pipeline import AnswerPipeline
 from ragstone.answer.recipes import Recipes
 from ragstone.answer.semantic import SemanticCache
+from ragstone.models.hardware import usable_cores
 from ragstone.operate.load import Load
 from ragstone.resilience.limiter import Limiter
 from ragstone.runtime.base import Base
@@ -35,6 +36,14 @@ from ragstone.service.search import SearchService
 from ragstone.service.traces import TraceService
 from ragstone.store.audit import CorpusCounts, corpus_counts
 from ragstone.store.log_file import LogFile
+
+SEARCHES_PER_CORE = 8
+"""More of them only wait for each other: 32 on two cores raised the p99 at three times the capacity to 2.2
+times that at capacity, 16 to 1.4 (November 2026)."""
+QUOTED_PER_CORE = 4
+"""Without a generator an answer is all processor time, ten times a search's."""
+GENERATIONS = 32
+"""With one it is mostly waiting."""
 
 KeeperT = TypeVar("KeeperT", AnswerTraces, QueryLog, QueryTracker)
 
@@ -103,10 +112,12 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
 
 def _open_places(base: Base) -> tuple[Limiter, Limiter]:
     """The places of searches and of answers in the making."""
-    limits = base.settings.limits
+    limits, cores = base.settings.limits, usable_cores()
+    searches = limits.max_concurrent_searches or SEARCHES_PER_CORE * cores
+    asks = GENERATIONS if base.generator is not None else QUOTED_PER_CORE * cores
     places = (
-        Limiter("searches", limits.max_concurrent_searches, "limits.max_concurrent_searches"),
-        Limiter("asks", limits.max_concurrent_asks, "limits.max_concurrent_asks"),
+        Limiter("searches", searches, "limits.max_concurrent_searches"),
+        Limiter("asks", limits.max_concurrent_asks or asks, "limits.max_concurrent_asks"),
     )
     base.guards.limiters.extend(places)
     return places

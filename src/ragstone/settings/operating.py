@@ -59,13 +59,18 @@ class LimitsSettings(Section):
     metadata_max_bytes: int = Field(65_536, ge=2, description="Largest metadata of one document, as JSON.")
 
     max_concurrent_searches: int = Field(
-        32, ge=1, le=10_000, description="Searches at work at once; beyond, 429. Cached ones do not count."
+        0,
+        ge=0,
+        le=10_000,
+        description="Searches at work at once; beyond, 429. Cached ones do not count. "
+        "0 is eight for each core.",
     )
     max_concurrent_asks: int = Field(
-        32,
-        ge=1,
+        0,
+        ge=0,
         le=10_000,
-        description="Answers in the making at once; beyond, 429. Cached ones do not count.",
+        description="Answers in the making at once; beyond, 429. Cached ones do not count. "
+        "0 is 32 with a generator, without one four for each core.",
     )
 
 

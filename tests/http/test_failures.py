@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from tests.support.process import run_command, running_server
 from tests.support.waiting import wait_until
 
 Wire = dict[str, Any]
-LIMIT_S = 60.0
+LIMIT_S, SOME_ROUNDS_S = 60.0, 3.0
 WORD = "axolotl"
 BROKEN = f"%PDF-1.4 {WORD}".encode()
 
@@ -115,3 +118,25 @@ def test_a_question_that_is_not_warmed_is_an_error_of_warming(home: Path) -> Non
     assert (last["failed"], last["state"]) == (1, "done")
     assert (found["code"], found["operation"]) == ("collection_not_found", "search")
     assert WORD not in json.dumps(found)
+
+
+@verifies("ANA-01", "OBS-04")
+def test_a_worker_that_cannot_look_for_jobs_says_so_once_and_when_it_can_again(home: Path) -> None:
+    """The table of the jobs is away for a while: an error for each loop that failed, not for each round."""
+    with running_server(home) as server:
+        with closing(sqlite3.connect(home / "ragstone.db", LIMIT_S, isolation_level=None)) as other:
+            other.execute("ALTER TABLE jobs RENAME TO jobs_away")
+            errors_of(server.client, "worker")
+            time.sleep(SOME_ROUNDS_S)
+            found = errors_of(server.client, "worker")
+            other.execute("ALTER TABLE jobs_away RENAME TO jobs")
+        form = {"file": ("heron.md", b"The heron waits.")}
+        added = server.client.post("/v1/documents", files=form, data={"wait_s": "60"})
+        log = home.parent / f"{home.name}-server.log"
+        wait_until(lambda: "rounds_go_well_again" in log.read_text() or None, LIMIT_S)
+
+    operations = [one["operation"] for one in found]
+    assert "claim" in operations
+    assert len(operations) == len(set(operations))
+    assert {one["code"] for one in found} == {"store_failed"}
+    assert added.status_code == 201

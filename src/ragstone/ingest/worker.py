@@ -24,6 +24,7 @@ from ragstone.cancellation import run_to_end
 from ragstone.deadline import Deadline
 from ragstone.errors import RagstoneError
 from ragstone.ingest.job_payload import origin_of, request_of
+from ragstone.ingest.trouble import Rounds
 from ragstone.ingest.upkeep import JobUpkeep, WorkerParts, forget_files, forget_if_over
 from ragstone.ingest.verdict import Verdict, judge, spread
 from ragstone.store.database import now
@@ -68,6 +69,7 @@ class JobWorker:
         self._parts = parts
         self._settings = settings
         self._upkeep = JobUpkeep(parts, settings)
+        self._rounds = Rounds(parts.note_failure, "worker")
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self.is_ending = False
         """Whether it takes no more jobs."""
@@ -140,11 +142,9 @@ class JobWorker:
     async def _claim(self) -> None:
         while True:
             self._wake.clear()
-            try:
+            with self._rounds.round("claim"):
                 while len(self._held) < self._places and await self._claim_one():
                     pass
-            except Exception:  # a worker loop: the next round may do better
-                log.exception("job_not_claimed")
             # Not wait_for: before Python 3.12 it swallows a cancellation that meets a wake-up, and a worker
             # that was told to end went on for ever.
             with contextlib.suppress(TimeoutError):
@@ -293,7 +293,7 @@ class JobWorker:
             due = [work for work in self._held.values() if self._is_renewal_due(work, present_s)]
             if not due:
                 continue
-            try:
+            with self._rounds.round("renew"):
                 async with self._parts.database.write() as connection:
                     for work in due:
                         kept = work.checkpoint
@@ -305,8 +305,6 @@ class JobWorker:
                             (kept.done, kept.total),
                         )
                         work.noted, work.renewed_at_s = (kept.stage, kept.done), present_s
-            except Exception:
-                log.exception("leases_not_renewed")
 
     def _is_renewal_due(self, work: _Work, present_s: float) -> bool:
         has_moved = work.noted != (work.checkpoint.stage, work.checkpoint.done)
@@ -319,29 +317,24 @@ class JobWorker:
             held = set(self._held)
             if not held:
                 continue
-            try:
+            with self._rounds.round("watch"):
                 async with self._parts.database.read() as connection:
                     lost = await lost_jobs(connection, self.owner, held)
-            except Exception:
-                log.exception("leases_not_watched")
-                continue
-            for job_id in lost:
-                self.release(job_id)
+                for job_id in lost:
+                    self.release(job_id)
 
     async def _tidy(self) -> None:
         """Take over what dead workers left, forget what ended long ago."""
         loop = asyncio.get_running_loop()
         pruned_at_s = -math.inf
         while True:
-            try:
+            with self._rounds.round("tidy"):
                 if await self._upkeep.take_over(frozenset(self._held)):
                     self._wake.set()
                 await self._parts.originals.drop_left()
                 if loop.time() - pruned_at_s >= PRUNE_S:
                     await self._upkeep.prune()
                     pruned_at_s = loop.time()
-            except Exception:
-                log.exception("jobs_not_tidied")
             await asyncio.sleep(max(LOOK_S, self._settings.lease_s / 6))
 
 

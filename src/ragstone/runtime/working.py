@@ -138,6 +138,7 @@ def build_sources(
             runner=SyncRunner(parts.database, intake, sync_limits, parts.metrics, parts.note_failure),
             catalogue=configured.catalogue or home.catalogue,
             settings=settings,
+            note_failure=parts.note_failure,
         )
     )
     stack.push_async_callback(sources.aclose)

@@ -18,11 +18,13 @@ from ragstone.ingest.sources.patrol import Patrol, sync_when_free
 from ragstone.ingest.sources.runs import SyncRunner
 from ragstone.ingest.sources.single import ImportedFile, import_files, page_request
 from ragstone.ingest.sources.watch import WatchLimits, follow
+from ragstone.ingest.trouble import Rounds
 from ragstone.store.documents import find_in_collection
 from ragstone.store.sources import SourceRun, SourceState, source_runs_of, source_states
 from ragstone.types import DEFAULT_COLLECTION, LOCAL_OWNER, JsonValue, Written
 
 if TYPE_CHECKING:
+    from ragstone.analytics.error_log import FailureSink
     from ragstone.ingest.request import IngestRequest
     from ragstone.ingest.sources.open import SourceOpener
     from ragstone.ingest.sources.ports import Intake
@@ -53,6 +55,7 @@ class SourceParts:
     runner: SyncRunner
     catalogue: Path
     settings: Settings
+    note_failure: FailureSink
 
 
 class SourceService:
@@ -65,7 +68,8 @@ class SourceService:
         self._watch_limits = WatchLimits(
             watching.watch_debounce_s, watching.watch_rescan_s, watching.watch_polling
         )
-        self._patrol = Patrol(parts.database, self.catalogue, self.sync_entry, self._watch_limits)
+        rounds = Rounds(parts.note_failure, "sync")
+        self._patrol = Patrol(parts.database, self.catalogue, self.sync_entry, self._watch_limits, rounds)
 
     async def catalogue(self) -> Catalogue:
         """The catalogue as its file says now.

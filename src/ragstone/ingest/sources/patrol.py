@@ -16,6 +16,7 @@ from ragstone.store.database import now
 from ragstone.store.sources import SourceRun, source_states
 
 if TYPE_CHECKING:
+    from ragstone.ingest.trouble import Rounds
     from ragstone.store.database import Database
 
 log = structlog.get_logger(__name__)
@@ -35,8 +36,10 @@ class Patrol:
         read: Callable[[], Awaitable[Catalogue]],
         sync: SyncEntry,
         limits: WatchLimits,
+        rounds: Rounds,
     ) -> None:
         self._database = database
+        self._rounds = rounds
         self._read = read
         self._sync = sync
         self._limits = limits
@@ -60,18 +63,21 @@ class Patrol:
 
     async def _go(self) -> None:
         while True:
-            try:
-                entries = (await self._read()).entries
-                await self._begin_due(list(entries.values()))
-                self._watch([entry for entry in entries.values() if isinstance(entry, FolderEntry)])
-                self._complaint = ""
-            except InvalidSetting as error:  # the sources go on as the catalogue last said
-                if error.message != self._complaint:
-                    log.warning("catalogue_unreadable", error=error.message)
-                self._complaint = error.message
-            except Exception:  # a worker loop: the next round may do better
-                log.exception("sources_not_looked_at")
+            with self._rounds.round("look"):
+                await self._look()
             await asyncio.sleep(ROUND_S)
+
+    async def _look(self) -> None:
+        try:
+            entries = (await self._read()).entries
+        except InvalidSetting as error:  # the sources go on as the catalogue last said
+            if error.message != self._complaint:
+                log.warning("catalogue_unreadable", error=error.message)
+            self._complaint = error.message
+            return
+        await self._begin_due(list(entries.values()))
+        self._watch([entry for entry in entries.values() if isinstance(entry, FolderEntry)])
+        self._complaint = ""
 
     async def _begin_due(self, entries: list[SourceEntry]) -> None:
         scheduled = [entry for entry in entries if entry.schedule is not None]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import select
 import signal
 import sqlite3
 import subprocess
+import termios
+import time
+from array import array
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +23,8 @@ from tests.support.generator import running_generator
 from tests.support.process import COMMAND, START_LIMIT_S, STOP_LIMIT_S, environment, run_command
 
 Wire = dict[str, Any]
+MOST_LISTS = 20
+"""Of tools, each tens of kilobytes: more than a pipe holds."""
 QUESTION = "When does the ferry sail?"
 
 
@@ -113,6 +119,41 @@ def test_an_answer_under_way_does_not_keep_it(home: Path) -> None:
 
     assert exit_code == 0
     assert run_command("check", home=home).exit_code == 0
+
+
+@verifies("RES-06")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_client_that_reads_nothing_does_not_keep_it(talk: Talk, home: Path, number: signal.Signals) -> None:
+    """The pipe to the client is full: one signal ends the process, and what was noted is stored."""
+    answer_id = talk.use("ask", question=QUESTION)["answer_id"]
+    for _ in range(MOST_LISTS):
+        before = unread(talk)
+        talk.begin("tools/list")
+        if not has_grown(talk, before):
+            break
+    talk.process.send_signal(number)
+    exit_code = talk.process.wait(STOP_LIMIT_S)
+
+    assert exit_code == 0
+    assert logged(home) == [(QUESTION, "mcp", answer_id)]
+    assert run_command("check", home=home).exit_code == 0
+
+
+def has_grown(talk: Talk, before: int) -> bool:
+    """Whether there comes more to read."""
+    for _ in range(20):
+        if unread(talk) > before:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def unread(talk: Talk) -> int:
+    """Bytes in the pipe from the process."""
+    assert talk.process.stdout is not None
+    held = array("i", [0])
+    fcntl.ioctl(talk.process.stdout, termios.FIONREAD, held)
+    return held[0]
 
 
 def test_long_messages_get_through(talk: Talk) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sys
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +21,9 @@ from ragstone.entrypoints.cli.context import (
 
 if TYPE_CHECKING:
     from ragstone.config import Loaded
+
+UNREAD_S = 2.0
+"""How long a client that was told of the end may leave the last messages unread."""
 
 
 def serve(
@@ -54,15 +60,32 @@ async def _serve_stdio(loaded: Loaded) -> None:
     from ragstone.entrypoints.mcp.stdio import EndableInput
     from ragstone.operate.signals import on_end
 
+    told = asyncio.Event()
     async with own_engine(loaded) as engine:
         with EndableInput() as given:
 
             def stop() -> None:
                 engine.drain.begin()
                 given.end()
+                told.set()
 
             on_end(stop)
-            await build_mcp_server(engine).run_stdio_async()
+            is_stuck = await _serve_until(told, build_mcp_server(engine).run_stdio_async())
+    if is_stuck:
+        # All is stored and closed, but for a thread that nothing can end.
+        os._exit(0)
+
+
+async def _serve_until(told: asyncio.Event, serving: Coroutine[object, object, None]) -> bool:
+    """Serve until the input ends, or a moment after being told; whether an unread message holds it."""
+    task, telling = asyncio.ensure_future(serving), asyncio.create_task(told.wait())
+    await asyncio.wait([task, telling], return_when=asyncio.FIRST_COMPLETED)
+    telling.cancel()
+    ended, _ = await asyncio.wait([task], timeout=UNREAD_S)
+    if not ended:
+        return True
+    await task
+    return False
 
 
 def _announce(url: str) -> None:

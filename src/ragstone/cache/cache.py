@@ -370,6 +370,7 @@ def limits_of(settings: CacheSettings) -> dict[CacheName, Limits]:
             settings.generation_ttl_s, settings.semantic_max_bytes if settings.semantic else 0
         ),
         "rendered": Limits(settings.answer_ttl_s, settings.rendered_max_bytes),
+        "document": Limits(settings.document_ttl_s, settings.document_max_bytes),
         "values": Limits(settings.values_ttl_s, settings.values_max_bytes),
     }
     if settings.enabled:

@@ -117,7 +117,15 @@ class EmbeddingKey(msgspec.Struct, frozen=True, tag=True):
     text: bytes
 
 
-CacheKey = RetrievalKey | AnswerKey | EvidenceKey | SemanticKey | EmbeddingKey
+class DocumentKey(msgspec.Struct, frozen=True, tag=True):
+    """A document without its text, at a version of the whole corpus."""
+
+    reader: Reader
+    document_id: str
+    corpus_version: int
+
+
+CacheKey = RetrievalKey | AnswerKey | EvidenceKey | SemanticKey | EmbeddingKey | DocumentKey
 
 
 def recipe_of(*parts: object) -> str:

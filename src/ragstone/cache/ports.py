@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-CacheName = Literal["query_embedding", "retrieval", "answer", "generation", "semantic", "rendered", "values"]
+CacheName = Literal[
+    "query_embedding", "retrieval", "answer", "generation", "semantic", "rendered", "document", "values"
+]
 """The caches; a name is the first part of every key and the label of every figure."""
 
 

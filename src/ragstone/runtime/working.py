@@ -28,6 +28,7 @@ from ragstone.operate.prefetch import Prefetcher
 from ragstone.operate.warm import Warmer
 from ragstone.runtime.base import Base
 from ragstone.runtime.guarding import open_retry
+from ragstone.service.described import DescribedDocuments
 from ragstone.service.documents import DocumentService
 from ragstone.service.intake import JobIntake
 from ragstone.service.sources import SourceParts, SourceService
@@ -60,7 +61,8 @@ def open_taking(stack: AsyncExitStack, base: Base) -> Taking:
     originals = Originals(base.database, Blobs(base.home.blobs))
     writer = Writer(base.database, base.follower)
     ingest = IngestPipeline(base.database, writer, parser, base.embedder, originals, base.settings.ingest)
-    documents = DocumentService(base.database, writer, ingest, originals, base.metrics)
+    described = DescribedDocuments(base.database, base.cache)
+    documents = DocumentService(base.database, writer, ingest, originals, base.metrics, described)
     return Taking(originals, writer, ingest, documents)
 
 

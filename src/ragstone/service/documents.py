@@ -14,6 +14,7 @@ from ragstone.ingest.normalise import require_unicode
 from ragstone.ingest.originals import Originals
 from ragstone.ingest.pipeline import IngestPipeline
 from ragstone.ingest.request import IngestRequest
+from ragstone.service.described import DescribedDocuments
 from ragstone.service.pages import (
     DocumentPage,
     DocumentQuery,
@@ -69,8 +70,10 @@ class DocumentService:
         pipeline: IngestPipeline,
         originals: Originals,
         metrics: Metrics,
+        described: DescribedDocuments,
     ) -> None:
         self._database = database
+        self._described = described
         self._writer = writer
         self._pipeline = pipeline
         self._originals = originals
@@ -174,8 +177,7 @@ class DocumentService:
         Raises:
             DocumentNotFound: no live document has this id.
         """
-        async with self._database.read() as connection:
-            return _found(await get_document(connection, principal, document_id), document_id)
+        return _found(await self._described.get(document_id, principal), document_id)
 
     async def list(
         self,

@@ -67,6 +67,12 @@ class CacheSettings(Section):
     rendered_max_bytes: int = Field(
         16 * 2**20, ge=0, description="Responses kept as JSON, in bytes; 0 turns this cache off."
     )
+    document_ttl_s: float = Field(
+        3600.0, gt=0, description="Seconds that what is told of a document by its id is kept."
+    )
+    document_max_bytes: int = Field(
+        4 * 2**20, ge=0, description="Documents without their texts kept in memory, in bytes; 0 keeps none."
+    )
     values_ttl_s: float = Field(
         3600.0, gt=0, description="Seconds a program's own value is kept unless it says otherwise."
     )

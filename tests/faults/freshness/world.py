@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 from bisect import bisect_left
@@ -30,7 +31,8 @@ from tests.support.waiting import wait_until
 
 PROCESSES = 2
 DOOR_CLIENTS = 2
-ROUND_LIMIT_S = 280.0
+ROUND_LIMIT_S = 3_600.0 if os.environ.get("RAGSTONE_PROFILE") == "nightly" else 280.0
+"""Twenty thousand operations take minutes on a machine that does something else, too."""
 SETUP_LIMIT_S = 60.0
 HITS = ("hit", "shared", "evidence")
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from ragstone import Ragstone
+from ragstone.errors import InvalidRequest
 from tests.support.process import COMMAND_LIMIT_S, environment
 
 PROGRAM = """
@@ -114,3 +120,37 @@ def run_program(program: str, home: Path) -> subprocess.CompletedProcess[str]:
         check=False,
         env=environment(home, None),
     )
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda rag: rag.search(None), "query is None; it must be a text"),
+        (lambda rag: rag.ask(b"Who?"), "query is b'Who\\?'; it must be a text"),
+        (lambda rag: rag.add_text(b"x" * 100), r"text is b'x+\.\.\. \(bytes\); it must be a text"),
+        (lambda rag: rag.search("lamp", top_k="5"), "top_k is '5'; it must be a whole number"),
+        (lambda rag: rag.search("lamp", top_k=2.5), "top_k is 2.5; it must be a whole number"),
+        (lambda rag: rag.search("lamp", collections=[1]), "collections is 1; it must be a text"),
+        (lambda rag: rag.warm_caches(0), "top is 0; it must lie between 1 and 1000"),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_named(
+    rag: Ragstone, call: Callable[[Any], object], said: str
+) -> None:
+    """A program without type checks is told what it gave and what is wanted, not where it broke."""
+    with pytest.raises(InvalidRequest, match=said):
+        call(rag)
+
+
+def test_one_collection_may_be_named_by_itself(rag: Ragstone) -> None:
+    """A name is not the list of its letters."""
+    rag.add_text("The lamp is lit.", collection="lamps")
+
+    assert rag.search("lamp", collections="lamps").hits[0].collection == "lamps"
+
+
+@pytest.fixture(scope="module")
+def rag(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ragstone]:
+    """The library on a home of its own."""
+    with Ragstone(tmp_path_factory.mktemp("library")) as rag:
+        yield rag

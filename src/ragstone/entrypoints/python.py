@@ -15,7 +15,7 @@ from ragstone.deadline import Deadline
 from ragstone.entrypoints.python_analytics import AsyncAnalytics
 from ragstone.entrypoints.python_door import door, stream_through_door
 from ragstone.entrypoints.python_watching import Watching
-from ragstone.entrypoints.requests import read_chunking, read_metadata, search_request
+from ragstone.entrypoints.requests import read_chunking, read_metadata, read_top, search_request, text_of
 from ragstone.ingest.load import FoundFile, read, walk
 from ragstone.ingest.request import IngestRequest, inline_file
 from ragstone.runtime.engine import Engine, open_engine
@@ -116,7 +116,7 @@ class AsyncRagstone(Watching):
             DocumentRejected: the text is empty.
         """
         request = IngestRequest(
-            file=inline_file(text, self.engine.settings.limits.text_max_chars),
+            file=inline_file(text_of("text", text), self.engine.settings.limits.text_max_chars),
             collection=collection,
             title=title,
             source=source,
@@ -386,7 +386,7 @@ class AsyncRagstone(Watching):
 
     async def warm_caches(self, top: int | None = None) -> WarmingRun:
         """Ask the most popular questions again, so that their results lie in this process's caches."""
-        return await self.engine.warmer.run(top)
+        return await self.engine.warmer.run(None if top is None else read_top(top))
 
     async def _add_file(
         self, found: FoundFile, collection: str, metadata: Mapping[str, JsonValue] | None

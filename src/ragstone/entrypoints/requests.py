@@ -35,6 +35,8 @@ LEAST_CHUNK_TOKENS, MOST_CHUNK_TOKENS = 16, 8192
 MOST_NEIGHBOURS = 10
 Choice = TypeVar("Choice", bound=str)
 LARGEST_TOP_K = 100
+MOST_WARMED = 1_000
+LONGEST_SHOWN = 60
 LARGEST_WEIGHT = 100
 DEEPEST_FILTER = 16
 LONGEST_LIST = 500
@@ -77,19 +79,20 @@ def search_request(  # noqa: PLR0913 (one parameter for each field of the wire)
     fusion: str | None = None,
     expand: object = None,
 ) -> SearchRequest:
-    """A search request from plain values.
+    """A search request from plain values; one name for `collections` is a list of one.
 
     Raises:
         InvalidRequest: a value is unknown or out of range.
     """
-    wanted = settings.search.top_k if top_k is None else top_k
+    wanted = whole_number("top_k", settings.search.top_k if top_k is None else top_k)
     if not 1 <= wanted <= LARGEST_TOP_K:
         raise InvalidRequest(f"top_k is {wanted}; it must lie between 1 and {LARGEST_TOP_K}.", top_k=wanted)
     if collections is not None and not collections:
         raise InvalidRequest("collections is empty; name at least one, or leave it out.")
+    named = (collections,) if isinstance(collections, str) else tuple(collections or (DEFAULT_COLLECTION,))
     return SearchRequest(
-        query=query,
-        collections=tuple(collections or (DEFAULT_COLLECTION,)),
+        query=text_of("query", query),
+        collections=tuple(text_of("collections", name) for name in named),
         mode=_one_of("mode", mode, MODES),
         top_k=wanted,
         filters=None if filters is None else read_filter(filters),
@@ -97,6 +100,45 @@ def search_request(  # noqa: PLR0913 (one parameter for each field of the wire)
         fusion=None if fusion is None else _one_of("fusion", fusion, FUSIONS),
         expand=None if expand is None else read_expansion(expand),
     )
+
+
+def text_of(name: str, value: object) -> str:
+    """The value of an argument that is a text.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    if isinstance(value, str):
+        return value
+    raise InvalidRequest(f"{name} is {_shown(value)}; it must be a text.")
+
+
+def whole_number(name: str, value: object) -> int:
+    """The value of an argument that is a whole number.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise InvalidRequest(f"{name} is {_shown(value)}; it must be a whole number.")
+
+
+def read_top(value: object) -> int:
+    """How many of the most asked questions are warmed.
+
+    Raises:
+        InvalidRequest: it is no whole number, or out of range.
+    """
+    top = whole_number("top", value)
+    if 1 <= top <= MOST_WARMED:
+        return top
+    raise InvalidRequest(f"top is {top}; it must lie between 1 and {MOST_WARMED}.", top=top)
+
+
+def _shown(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= LONGEST_SHOWN else f"{shown[:LONGEST_SHOWN]}... ({type(value).__name__})"
 
 
 def read_expansion(wire: object) -> Expansion:

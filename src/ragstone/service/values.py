@@ -110,6 +110,7 @@ def _key(key: str, principal: Principal) -> str:
 
 def _encoded(key: str, value: PlainValue) -> bytes:
     try:
+        _require_plain(value)
         encoded = msgspec.msgpack.encode(value)
     except (TypeError, OverflowError, ValueError, RecursionError) as error:
         raise InvalidRequest(
@@ -121,3 +122,17 @@ def _encoded(key: str, value: PlainValue) -> bytes:
             f"The value under {key!r} takes {len(encoded)} bytes; at most {LARGEST_VALUE} are kept."
         )
     return encoded
+
+
+def _require_plain(value: object) -> None:
+    """Go on only with what comes back as it is: a set or a tuple would come back as a list."""
+    if type(value) is list:
+        for part in value:
+            _require_plain(part)
+    elif type(value) is dict:
+        for name, part in value.items():
+            if type(name) is not str:
+                raise TypeError(f"the name {name!r} in a dictionary is no text")
+            _require_plain(part)
+    elif value is not None and type(value) not in (bool, int, float, str, bytes):
+        raise TypeError(f"{type(value).__name__} is no plain value")

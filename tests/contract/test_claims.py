@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -9,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 from tests.support.redis import RedisServer, free_port, running_redis
@@ -21,6 +23,7 @@ from ragstone.net.redis import RedisLimits, open_redis
 pytestmark = pytest.mark.anyio
 
 LIMIT_S = 30.0
+RELEASES = 1_000
 START_LIMIT_S = 60.0
 PATIENT = RedisLimits(timeout_s=LIMIT_S)
 
@@ -199,3 +202,20 @@ async def goes_alone(claims: Claims) -> bool:
     await first.release()
     await second.release()
     return await claims.wait("answer:1", Deadline.after(LIMIT_S))
+
+
+async def test_a_claim_is_released_at_any_moment_of_its_renewal(server: RedisServer) -> None:
+    """Also while it is being renewed: a cancel that the client swallowed left the holder waiting for ever.
+
+    (`asyncio.wait_for` does so before Python 3.12, when what it waits for ends in the same turn.)
+    """
+    choice = random.Random(7)
+    async with opened(server.url) as claims:
+        with anyio.fail_after(LIMIT_S):
+            for number in range(RELEASES):
+                claim = await claims.claim(f"answer:{number}", 0.006)
+                assert claim is not None
+                for _ in range(choice.randrange(60)):
+                    await anyio.lowlevel.checkpoint()
+                await anyio.sleep(choice.random() * 0.004)
+                await claim.release()

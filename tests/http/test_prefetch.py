@@ -80,11 +80,5 @@ def test_it_is_off_by_default(home: Path) -> None:
         search(server, FIRST)
 
         assert search(server, NEXT)["cache"] == "miss"
-        assert prefetch(server) == {
-            "is_on": False,
-            "warmed": 0,
-            "used": 0,
-            "failed": 0,
-            "skipped": 0,
-            "late": 0,
-        }
+        told = prefetch(server)
+        assert (told["is_on"], told["warmed"], told["used"]) == (False, 0, 0)

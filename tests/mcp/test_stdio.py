@@ -9,7 +9,6 @@ import signal
 import sqlite3
 import subprocess
 import termios
-import time
 from array import array
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -21,10 +20,11 @@ import pytest
 from tests.requirements import verifies
 from tests.support.generator import running_generator
 from tests.support.process import COMMAND, START_LIMIT_S, STOP_LIMIT_S, environment, run_command
+from tests.support.waiting import wait_until
 
 Wire = dict[str, Any]
-MOST_LISTS = 20
-"""Of tools, each tens of kilobytes: more than a pipe holds."""
+MOST_LISTS, FULL_BYTES = 20, 50_000
+"""Lists of the tools, 13 kB each; of the pipe's 64 KiB what leaves no room for another."""
 QUESTION = "When does the ferry sail?"
 
 
@@ -90,11 +90,7 @@ def test_what_was_noted_is_stored_however_the_process_ends(
 ) -> None:
     """Log, tracked questions and the trace of the answer, though the process ended right after the answer."""
     answer_id = talk.use("ask", question=QUESTION)["answer_id"]
-    if number is None:
-        assert talk.process.stdin is not None
-        talk.process.stdin.close()
-    else:
-        talk.process.send_signal(number)
+    end(talk, number)
     exit_code = talk.process.wait(STOP_LIMIT_S)
 
     assert exit_code == 0
@@ -122,16 +118,16 @@ def test_an_answer_under_way_does_not_keep_it(home: Path) -> None:
 
 
 @verifies("RES-06")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_client_that_reads_nothing_does_not_keep_it(talk: Talk, home: Path, number: signal.Signals) -> None:
-    """The pipe to the client is full: one signal ends the process, and what was noted is stored."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, None])
+def test_a_client_that_reads_nothing_does_not_keep_it(
+    talk: Talk, home: Path, number: signal.Signals | None
+) -> None:
+    """The pipe to the client is full: a signal or the end of stdin ends the process; all is stored."""
     answer_id = talk.use("ask", question=QUESTION)["answer_id"]
     for _ in range(MOST_LISTS):
-        before = unread(talk)
         talk.begin("tools/list")
-        if not has_grown(talk, before):
-            break
-    talk.process.send_signal(number)
+    wait_until(lambda: unread(talk) >= FULL_BYTES or None, START_LIMIT_S)
+    end(talk, number)
     exit_code = talk.process.wait(STOP_LIMIT_S)
 
     assert exit_code == 0
@@ -139,13 +135,13 @@ def test_a_client_that_reads_nothing_does_not_keep_it(talk: Talk, home: Path, nu
     assert run_command("check", home=home).exit_code == 0
 
 
-def has_grown(talk: Talk, before: int) -> bool:
-    """Whether there comes more to read."""
-    for _ in range(20):
-        if unread(talk) > before:
-            return True
-        time.sleep(0.1)
-    return False
+def end(talk: Talk, number: signal.Signals | None) -> None:
+    """By a signal, or by the end of stdin."""
+    if number is not None:
+        talk.process.send_signal(number)
+    else:
+        assert talk.process.stdin is not None
+        talk.process.stdin.close()
 
 
 def unread(talk: Talk) -> int:

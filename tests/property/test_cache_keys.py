@@ -12,7 +12,7 @@ from hypothesis import assume, given, strategies as st
 from ragstone.answer.recipes import Recipes
 from ragstone.cache.keys import (
     AnswerKey,
-    DocumentKey,
+    DescribedKey,
     EmbeddingKey,
     EvidenceKey,
     Reader,
@@ -185,7 +185,7 @@ def test_every_field_of_a_key_counts() -> None:
         AnswerKey(retrieval, None, "r"),
         EvidenceKey(STANDING.reader, "q", ("p",), None, "r"),
         EmbeddingKey("1", b"q"),
-        DocumentKey(STANDING.reader, "d", 1),
+        DescribedKey(STANDING.reader, "d", 1),
     )
     seen = {key_of("answer", example) for example in examples}
     assert len(seen) == len(examples)

@@ -7,6 +7,7 @@ import asyncio
 import anyio
 import pytest
 
+from ragstone import cancellation
 from ragstone.cancellation import run_to_end
 
 pytestmark = pytest.mark.anyio
@@ -55,3 +56,34 @@ async def test_results_and_errors_come_through() -> None:
     assert await run_to_end(answer()) == 42
     with pytest.raises(LookupError):
         await run_to_end(fail())
+
+
+async def test_a_task_that_loses_a_cancel_is_ended_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `asyncio.wait_for` loses one; whatever a task raises at its end is no error of who ends it."""
+    monkeypatch.setattr(cancellation, "CANCELLED_AGAIN_S", 0.01)
+    lost = 0
+
+    async def deaf() -> None:
+        nonlocal lost
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                lost += 1
+                if lost == 3:
+                    raise
+
+    async def failing() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise ValueError("at the end")
+
+    tasks = [asyncio.create_task(deaf()), asyncio.create_task(failing())]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await cancellation.end_tasks(tasks)
+        await cancellation.end_tasks([])
+
+    assert lost == 3
+    assert all(task.done() for task in tasks)

@@ -14,6 +14,7 @@ import structlog
 from anyio import to_thread
 
 from ragstone.analytics.asked import present_ms
+from ragstone.cancellation import end_tasks
 from ragstone.errors import RagstoneError
 from ragstone.store.query_log import SystemRow
 from ragstone.types import DEFAULT_TENANT
@@ -65,8 +66,7 @@ class SystemSampler:
     async def aclose(self) -> None:
         """End."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_tasks([self._task])
 
     async def sample(self) -> SystemRow:
         """One row, of what happened since the last one."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ragstone.analytics.asked import present_ms
 from ragstone.analytics.asking import Asking, asking_json
-from ragstone.analytics.follow_ups import LastAsked
+from ragstone.analytics.follow_ups import Followed, FollowUps
 from ragstone.analytics.words import digest_of, fold, stored_terms, words_of
 from ragstone.analytics.write_behind import Buffer, WriteBehind
 from ragstone.errors import RagstoneError
@@ -72,7 +72,7 @@ class QueryTracker:
         self._metrics = metrics
         self._clock_ms = clock_ms
         self._waiting: dict[Key, Tally] = {}
-        self._last_asked = LastAsked() if settings.prefetch_follow_ups else None
+        self._follow_ups = FollowUps() if settings.followed else None
         self._pruned_day = -1
         buffer = Buffer("questions", lambda: len(self._waiting), self._store_some, self._keep_days, FLUSH_AT)
         self._writer = WriteBehind(buffer)
@@ -108,23 +108,19 @@ class QueryTracker:
             request=asking_json(asking),
             answers=(asking.kind == "ask") + (known.answers if known else 0),
             without_hits=(hit_count == 0) + (known.without_hits if known else 0),
-            after=self._after(key, caller or present_caller(), known),
         )
+        if self._follow_ups is not None:
+            self._follow_ups.note(key[0], caller or present_caller(), key[1], present)
         self._metrics.queries_tracked.labels("recorded").inc()
         self._metrics.queries_waiting.set(len(self._waiting))
         self._writer.wake()
-
-    def _after(self, key: Key, caller: Caller, known: Tally | None) -> Mapping[bytes, int]:
-        earlier = known.after if known else {}
-        if self._last_asked is None:
-            return earlier
-        before = self._last_asked.follow(key[0], caller, key[1], self._clock_ms())
-        return earlier if before is None else {**earlier, before: earlier.get(before, 0) + 1}
 
     def forget(self, is_forgotten: Callable[[Principal, bytes], bool]) -> None:
         """Drop waiting questions, by their principal and digest."""
         for key in [key for key in self._waiting if is_forgotten(key[0], key[1])]:
             del self._waiting[key]
+        if self._follow_ups is not None:
+            self._follow_ups.forget(is_forgotten)
 
     async def flush(self) -> None:
         """Store what waits.
@@ -148,6 +144,38 @@ class QueryTracker:
             raise
         finally:
             self._metrics.queries_waiting.set(len(self._waiting))
+        if self._follow_ups is not None and not self._waiting:
+            # Once both questions of every pair are stored.
+            await self._store_pairs(self._follow_ups)
+
+    async def _store_pairs(self, follow_ups: FollowUps) -> None:
+        taken = follow_ups.take()
+        groups: dict[Principal, dict[Pair, Followed]] = defaultdict(dict)
+        for (principal, pair), followed in taken.items():
+            groups[principal][pair] = followed
+        try:
+            for principal, pairs in groups.items():
+                async with self._database.write() as connection:
+                    if kept := await self._unerased_pairs(connection, principal, pairs):
+                        scope_id = await open_scope(connection, principal)
+                        await count_follow_ups(connection, scope_id, kept, self._clock_ms())
+                for pair in pairs:
+                    del taken[principal, pair]
+        except RagstoneError:
+            follow_ups.take_back(taken)
+            raise
+
+    async def _unerased_pairs(
+        self, connection: StoreConnection, principal: Principal, pairs: Mapping[Pair, Followed]
+    ) -> dict[Pair, int]:
+        """Those of which no asking was erased meanwhile, by this process or another."""
+        erased = await erasures(connection, principal.tenant_id)
+        oldest = max(self._clock_ms() - OLDEST_MS, erased.get(WHOLE_TENANT, 0))
+        return {
+            pair: followed.count
+            for pair, followed in pairs.items()
+            if followed.first_ms > max(oldest, *(erased.get(digest, 0) for digest in pair))
+        }
 
     def _take_back(self, taken: Mapping[Key, Tally]) -> None:
         for key, older in taken.items():
@@ -166,8 +194,6 @@ class QueryTracker:
                     scope_id = await open_scope(connection, principal)
                     counted = await count_questions(connection, scope_id, kept)
                     await _index(connection, scope_id, [one for one in counted if one.is_new])
-                    if pairs := _pairs(kept):
-                        await count_follow_ups(connection, scope_id, pairs, self._clock_ms())
                     if await tracked_in(connection, scope_id) > self._settings.tracked_queries:
                         crowded.append(scope_id)
         for scope_id in crowded:
@@ -187,7 +213,7 @@ class QueryTracker:
             if tally.first_ms > until:
                 left.append(tally)
             elif tally.last_ms > until:
-                left.append(_last_only(tally))
+                left.append(replace(tally, count=1, first_ms=tally.last_ms, answers=0, without_hits=0))
         return left
 
     async def _make_room(self, scope_id: ScopeId) -> None:
@@ -246,22 +272,11 @@ async def _index(connection: StoreConnection, scope_id: ScopeId, new: Sequence[C
     await put_terms(connection, scope_id, {key: stored_terms(found, counts) for key, found in words.items()})
 
 
-def _pairs(tallies: Iterable[Tally]) -> dict[Pair, int]:
-    return {(before, tally.digest): count for tally in tallies for before, count in tally.after.items()}
-
-
-def _last_only(tally: Tally) -> Tally:
-    return replace(tally, count=1, first_ms=tally.last_ms, answers=0, without_hits=0, after={})
-
-
 def _merged(older: Tally, newer: Tally) -> Tally:
-    after = Counter(older.after)
-    after.update(newer.after)
     return replace(
         newer,
         count=older.count + newer.count,
         first_ms=older.first_ms,
         answers=older.answers + newer.answers,
         without_hits=older.without_hits + newer.without_hits,
-        after=after,
     )

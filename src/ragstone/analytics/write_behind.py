@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from ragstone.cancellation import run_to_end
+from ragstone.cancellation import end_tasks, run_to_end
 from ragstone.errors import RagstoneError
 
 log = structlog.get_logger(__name__)
@@ -74,8 +74,7 @@ class WriteBehind:
     async def aclose(self) -> None:
         """Store what waits, and end."""
         if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+            await end_tasks([self._loop])
         try:
             await self.flush()
         except Exception as error:  # noqa: BLE001 - closing goes on

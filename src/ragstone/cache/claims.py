@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from ragstone.cancellation import run_to_end
+from ragstone.cancellation import end_tasks, run_to_end
 from ragstone.deadline import Deadline
 from ragstone.errors import CacheFailed
 from ragstone.net.redis import RedisClient
@@ -82,20 +82,21 @@ class RedisClaim:
         self._key = key
         self._token = token
         self._ttl_s = ttl_s
+        self._is_released = False
         self._renewing = asyncio.create_task(self._renew(), name="claim-renewal")
 
     async def release(self) -> None:
         """As `Claim.release`; a claim that ran out and is another's by now is left to it."""
-        self._renewing.cancel()
+        self._is_released = True
         await run_to_end(self._release())
 
     async def _release(self) -> None:
-        await asyncio.wait({self._renewing})
+        await end_tasks([self._renewing])
         with contextlib.suppress(CacheFailed):
             await self._redis.run([("EVAL", _RELEASE, 1, self._key, self._token)])
 
     async def _renew(self) -> None:
-        while True:
+        while not self._is_released:
             await asyncio.sleep(self._ttl_s / _RENEWALS_PER_TTL)
             with contextlib.suppress(CacheFailed):
                 ttl_ms = round(self._ttl_s * 1000)

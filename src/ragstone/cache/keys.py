@@ -117,7 +117,7 @@ class EmbeddingKey(msgspec.Struct, frozen=True, tag=True):
     text: bytes
 
 
-class DocumentKey(msgspec.Struct, frozen=True, tag=True):
+class DescribedKey(msgspec.Struct, frozen=True, tag=True):
     """A document without its text, at a version of the whole corpus."""
 
     reader: Reader
@@ -125,7 +125,7 @@ class DocumentKey(msgspec.Struct, frozen=True, tag=True):
     corpus_version: int
 
 
-CacheKey = RetrievalKey | AnswerKey | EvidenceKey | SemanticKey | EmbeddingKey | DocumentKey
+CacheKey = RetrievalKey | AnswerKey | EvidenceKey | SemanticKey | EmbeddingKey | DescribedKey
 
 
 def recipe_of(*parts: object) -> str:

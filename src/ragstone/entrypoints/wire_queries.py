@@ -82,6 +82,7 @@ def warming(status: WarmingStatus) -> Wire:
             "is_on": status.prefetch.is_on,
             "warmed": status.prefetch.warmed,
             "used": status.prefetch.used,
+            "known": status.prefetch.known,
             "failed": status.prefetch.failed,
             "skipped": status.prefetch.skipped,
             "late": status.prefetch.late,

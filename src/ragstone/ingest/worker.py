@@ -13,6 +13,7 @@ import math
 import os
 import socket
 import time
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -20,7 +21,7 @@ from uuid import uuid4
 import structlog
 from anyio import to_thread
 
-from ragstone.cancellation import run_to_end
+from ragstone.cancellation import end_tasks, run_to_end
 from ragstone.deadline import Deadline
 from ragstone.errors import RagstoneError
 from ragstone.ingest.job_payload import origin_of, request_of
@@ -128,16 +129,14 @@ class JobWorker:
     async def aclose(self, grace_s: float) -> None:
         """Claim no more, give running jobs `grace_s` seconds, hand the others back to the queue."""
         self.stop_claiming()
-        await asyncio.gather(*self._loops[3:], return_exceptions=True)
+        await end_tasks(self._loops[3:])
         tasks = [work.task for work in self._held.values()]
         if tasks:
             await asyncio.wait(tasks, timeout=grace_s)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await end_tasks(self._loops)
 
     async def _claim(self) -> None:
         while True:
@@ -291,20 +290,22 @@ class JobWorker:
             await asyncio.sleep(every_s)
             present_s = asyncio.get_running_loop().time()
             due = [work for work in self._held.values() if self._is_renewal_due(work, present_s)]
-            if not due:
-                continue
             with self._rounds.round("renew"):
-                async with self._parts.database.write() as connection:
-                    for work in due:
-                        kept = work.checkpoint
-                        await renew_lease(
-                            connection,
-                            work.claimed.lease,
-                            self._settings.lease_s,
-                            kept.stage,
-                            (kept.done, kept.total),
-                        )
-                        work.noted, work.renewed_at_s = (kept.stage, kept.done), present_s
+                if due:
+                    await self._renew_these(due, present_s)
+
+    async def _renew_these(self, due: Sequence[_Work], present_s: float) -> None:
+        async with self._parts.database.write() as connection:
+            for work in due:
+                kept = work.checkpoint
+                await renew_lease(
+                    connection,
+                    work.claimed.lease,
+                    self._settings.lease_s,
+                    kept.stage,
+                    (kept.done, kept.total),
+                )
+                work.noted, work.renewed_at_s = (kept.stage, kept.done), present_s
 
     def _is_renewal_due(self, work: _Work, present_s: float) -> bool:
         has_moved = work.noted != (work.checkpoint.stage, work.checkpoint.done)
@@ -314,14 +315,16 @@ class JobWorker:
         """Stop work on jobs that were cancelled or taken over; reads only, so that no write holds it up."""
         while True:
             await asyncio.sleep(LOOK_S)
-            held = set(self._held)
-            if not held:
-                continue
             with self._rounds.round("watch"):
-                async with self._parts.database.read() as connection:
-                    lost = await lost_jobs(connection, self.owner, held)
-                for job_id in lost:
+                for job_id in await self._lost():
                     self.release(job_id)
+
+    async def _lost(self) -> Collection[JobId]:
+        held = set(self._held)
+        if not held:
+            return ()
+        async with self._parts.database.read() as connection:
+            return await lost_jobs(connection, self.owner, held)
 
     async def _tidy(self) -> None:
         """Take over what dead workers left, forget what ended long ago."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import structlog
@@ -18,21 +18,22 @@ if TYPE_CHECKING:
     from ragstone.store.database import Database
     from ragstone.store.query_reads import TrackedQuery
     from ragstone.telemetry.metrics import Metrics
-    from ragstone.types import Principal
+    from ragstone.types import CacheUse, Principal
 
 log = structlog.get_logger(__name__)
 
 LOOK_S = 0.05
 """How often it is looked whether the process is at rest."""
 
-Outcome = Literal["warmed", "failed", "skipped"]
+Outcome = Literal["warmed", "known", "failed", "skipped"]
+"""What became of a question: made, found in a cache, not answered, or kept in a form that cannot be asked."""
 
 
 class AskAgain(Protocol):
     """Asks a question through the services, without counting it."""
 
-    async def __call__(self, asking: Asking) -> None:
-        """Search or answer.
+    async def __call__(self, asking: Asking) -> CacheUse:
+        """Search or answer; where the result came from.
 
         Raises:
             RagstoneError: it cannot be answered any more.
@@ -59,6 +60,8 @@ class WarmingParts:
     worker: Worker
     metrics: Metrics
     note_failure: FailureSink
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One question at a time, whoever asks again."""
 
     @property
     def is_busy(self) -> bool:
@@ -72,14 +75,15 @@ class WarmingParts:
             await asyncio.sleep(LOOK_S)
         return time.perf_counter() - began_s
 
-    async def ask(self, question: TrackedQuery, principal: Principal) -> Outcome:
-        """Ask as `principal`, and rest for as long as that took; `skipped` cannot be asked as it was kept."""
-        began_s = time.perf_counter()
-        outcome = await self._ask(question, principal)
-        await asyncio.sleep(time.perf_counter() - began_s)
+    async def ask(self, question: TrackedQuery, principal: Principal, *, is_noted: bool = True) -> Outcome:
+        """Ask as `principal`, and rest for as long as that took; a failure is an error row if noted."""
+        async with self.turn:
+            began_s = time.perf_counter()
+            outcome = await self._ask(question, principal, is_noted=is_noted)
+            await asyncio.sleep(time.perf_counter() - began_s)
         return outcome
 
-    async def _ask(self, question: TrackedQuery, principal: Principal) -> Outcome:
+    async def _ask(self, question: TrackedQuery, principal: Principal, *, is_noted: bool) -> Outcome:
         if question.request is None:
             return "skipped"
         try:
@@ -87,9 +91,10 @@ class WarmingParts:
         except ValueError:
             return "skipped"
         try:
-            await self.ask_again(asking)
+            cache = await self.ask_again(asking)
         except RagstoneError as error:  # its collection has gone, for example
             log.debug("question_not_warmed", code=error.code)
-            self.note_failure(error, asking.kind, service="warming", tenant_id=principal.tenant_id)
+            if is_noted:
+                self.note_failure(error, asking.kind, service="warming", tenant_id=principal.tenant_id)
             return "failed"
-        return "warmed"
+        return "warmed" if cache in ("miss", "off") else "known"

@@ -48,6 +48,10 @@ def _contradictions(settings: Settings) -> Iterator[Finding]:
     if _sends_key_in_clear(settings):
         detail = "generator.api_key goes over the network unencrypted"
         yield Finding("generator.api_key", "note", detail, "Use https in generator.base_url.")
+    if cache.prefetch_follow_ups and not cache.followed:
+        off = "cache.enabled is false" if not cache.enabled else "cache.tracked_queries is 0"
+        detail = f"{off}: nothing is prefetched"
+        yield Finding("cache.prefetch_follow_ups", "note", detail, "Change that, or unset it.")
     if not cache.enabled and (cache.redis_url is not None or cache.warm_at_start or cache.warm_every_s):
         detail = "cache.enabled is false: Redis and warming do nothing"
         yield Finding("cache.enabled", "note", detail, "Enable the cache, or unset the other settings.")

@@ -16,6 +16,7 @@ import structlog
 
 from ragstone.analytics.asked import present_ms
 from ragstone.analytics.popular import popular_in_days
+from ragstone.cancellation import end_tasks
 from ragstone.errors import RagstoneError
 from ragstone.store.queries import DAY_MS, principal_of
 from ragstone.store.query_reads import QueryFilter, TrackedQuery, audiences
@@ -97,7 +98,7 @@ class Warmer:
             self._loops.append(asyncio.create_task(self._by_schedule(settings.warm_every_s)))
         if settings.warm_after_change_s:
             self._loops.append(asyncio.create_task(self._after_changes(settings.warm_after_change_s)))
-        if settings.prefetch_follow_ups:
+        if settings.followed:
             self._loops.append(asyncio.create_task(self._prefetcher.run()))
 
     def begin(self, reason: Reason, top: int | None = None) -> asyncio.Task[WarmingRun]:
@@ -116,8 +117,7 @@ class Warmer:
         task = self._task
         if task is None or task.done():
             return False
-        task.cancel()
-        await asyncio.wait([task])
+        await end_tasks([task])
         return True
 
     def status(self) -> WarmingStatus:
@@ -136,9 +136,7 @@ class Warmer:
 
     async def aclose(self) -> None:
         """End everything."""
-        for loop in self._loops:
-            loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await end_tasks(self._loops)
         await self.cancel()
 
     async def _run(self, progress: _Progress, top: int) -> WarmingRun:
@@ -193,7 +191,8 @@ class Warmer:
     async def _warm(self, progress: _Progress, question: TrackedQuery, principal: Principal) -> None:
         outcome = await self._parts.ask(question, principal)
         run = progress.run
-        if outcome == "warmed":
+        if outcome in ("warmed", "known"):
+            outcome = "warmed"
             progress.run = replace(run, warmed=run.warmed + 1)
             self._warmed_count += 1
         elif outcome == "failed":

@@ -90,7 +90,7 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
         errors.note_asked,
     ]
     lately = AskedLately()
-    if settings.cache.prefetch_follow_ups:
+    if settings.cache.followed:
         sinks.append(lately)
     recorder = Recorder(tracker, load, longest, sinks=sinks)
     search = SearchService(found, settings.search, base.metrics, cache, recorder, places[0])

@@ -111,7 +111,7 @@ def open_warmer(stack: AsyncExitStack, base: Base, asking: Asking, worker: JobWo
         base.database, asking.repeater, asking.load, worker, base.metrics, asking.errors.note
     )
     settings = base.settings.cache
-    warmer = Warmer(parts, settings, Prefetcher(parts, asking.lately, settings.prefetch_follow_ups))
+    warmer = Warmer(parts, settings, Prefetcher(parts, asking.lately, settings.followed))
     stack.push_async_callback(warmer.aclose)
     return warmer
 

@@ -18,7 +18,7 @@ from ragstone.search.understand import normalise_query
 from ragstone.store.queries import DAY_MS
 from ragstone.store.query_log import Subject
 from ragstone.store.query_reads import DayTotals, QueryFilter, TrackedQuery, totals_by_day
-from ragstone.types import LOCAL_OWNER, AnswerRequest, Principal
+from ragstone.types import LOCAL_OWNER, AnswerRequest, CacheUse, Principal
 
 if TYPE_CHECKING:
     from ragstone.analytics.answer_traces import AnswerTraces
@@ -191,12 +191,12 @@ class Repeater:
         self._answers = answers
         self._answers_too = answers_too
 
-    async def __call__(self, asking: Asking) -> None:
-        """Search or answer; see `operate.warm.AskAgain`."""
+    async def __call__(self, asking: Asking) -> CacheUse:
+        """Search or answer; see `operate.ask_again.AskAgain`."""
         if asking.kind == "ask" and self._answers_too:
-            await self._answers.ask(AnswerRequest(asking.search, asking.temperature), is_tracked=False)
-        else:
-            await self._search.search(asking.search, is_tracked=False)
+            request = AnswerRequest(asking.search, asking.temperature)
+            return (await self._answers.ask(request, is_tracked=False)).cache
+        return (await self._search.search(asking.search, is_tracked=False)).cache
 
 
 def _check_limit(limit: int) -> None:

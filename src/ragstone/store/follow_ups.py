@@ -16,7 +16,7 @@ from ragstone.types import Principal
 KEPT, CROWDED = 8, 16
 """Follow-ups of one question that stay when there are more than `CROWDED`."""
 LEAST_ASKED, LEAST_SHARE = 2, 0.1
-"""A likely follow-up was asked so often after its question, and so often among all that was."""
+"""A likely follow-up came so often after its question, and after so many of all its askings."""
 
 Pair = tuple[bytes, bytes]
 """The digests of a question and of the one after it."""
@@ -65,7 +65,7 @@ async def likely_follow_ups(
     """What the askers of the principal's scope are likely to ask after a question, the likeliest first."""
     follows = query_follow_ups.c
     statement = (
-        select(follows.next_id, follows.asked)
+        select(follows.next_id, follows.asked, queries.c.asked.label("of"))
         .join(queries, queries.c.id == follows.query_id)
         .join(query_scopes, query_scopes.c.id == queries.c.scope_id)
         .where(
@@ -77,7 +77,8 @@ async def likely_follow_ups(
         .order_by(follows.asked.desc(), follows.last_ms.desc())
     )
     rows = (await connection.execute(statement)).all()
-    least = max(LEAST_ASKED, LEAST_SHARE * sum(row.asked for row in rows))
-    likely = [QueryId(row.next_id) for row in rows if row.asked >= least][:limit]
+    likely = [QueryId(row.next_id) for row in rows if row.asked >= max(LEAST_ASKED, LEAST_SHARE * row.of)][
+        :limit
+    ]
     found = {one.id: one for one in await named_queries(connection, principal, likely)} if likely else {}
     return [found[key] for key in likely if key in found]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NewType
 
 from sqlalchemy import bindparam, delete, func, insert, or_, select, tuple_, update
@@ -58,8 +58,6 @@ class Tally:
     answers: int = 0
     """Askings for an answer; the others were searches."""
     without_hits: int = 0
-    after: Mapping[bytes, int] = field(default_factory=dict)
-    """Questions, by their digests, that the askers had asked right before, and how often."""
 
     @property
     def day(self) -> int:

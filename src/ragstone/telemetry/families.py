@@ -279,7 +279,7 @@ WARMED_REQUESTS = _counter(
 PREFETCHED_REQUESTS = _counter(
     "caches",
     "cache_prefetched_requests",
-    "Likely follow-ups asked ahead: warmed, failed, skipped; used once asked for; late where no rest came.",
+    "Likely follow-ups: warmed, known (cached before), failed, skipped, late (no rest), used (asked then).",
     "outcome",
 )
 

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ragstone.cancellation import end_tasks
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
@@ -33,8 +35,7 @@ class LoopLag:
     async def aclose(self) -> None:
         """Probe no more."""
         if self._probing is not None:
-            self._probing.cancel()
-            await asyncio.wait({self._probing})
+            await end_tasks([self._probing])
 
     async def _go(self) -> None:
         while True:

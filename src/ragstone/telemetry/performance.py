@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ragstone.cancellation import end_tasks
+
 if TYPE_CHECKING:
     from ragstone.telemetry.percentiles import Percentiles
 
@@ -40,8 +42,7 @@ class PerformanceReport:
     async def aclose(self) -> None:
         """End."""
         if self._loop is not None:
-            self._loop.cancel()
-            await asyncio.gather(self._loop, return_exceptions=True)
+            await end_tasks([self._loop])
 
     async def _go(self) -> None:
         while True:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import chain, repeat
+import asyncio
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,12 @@ from sqlalchemy import func, select
 from tests.support.corpus import open_store
 from tests.support.questions import Tracked, open_tracked, tracked_on
 
-from ragstone.analytics import follow_ups
+from ragstone.analytics import follow_ups as following, tracker
 from ragstone.analytics.asked import Asked
 from ragstone.analytics.asking import Asking
-from ragstone.analytics.follow_ups import AskedLately, LastAsked
+from ragstone.analytics.follow_ups import AskedLately, Followed, FollowUps
 from ragstone.analytics.words import digest_of
+from ragstone.errors import StoreFailed
 from ragstone.store.follow_ups import CROWDED, KEPT, likely_follow_ups
 from ragstone.store.tables import query_follow_ups
 from ragstone.telemetry.caller import Caller
@@ -26,28 +28,51 @@ ANN, BOB = Caller("http", client="ann"), Caller("http", client="bob")
 HR = Principal(access_groups=frozenset({"hr"}))
 
 
+def pairs_of(follow_ups: FollowUps) -> dict[tuple[str, str], int]:
+    """The pairs that wait, by their digests."""
+    return {(one.decode(), two.decode()): n.count for (_, (one, two)), n in follow_ups.take().items()}
+
+
 def test_a_question_follows_the_last_one_of_the_same_asker() -> None:
     """Not another's, not the same one asked again, not one of long ago, not one asked with other rights."""
-    last = LastAsked()
+    noted, gap = FollowUps(), following.GAP_MS
+    noted.note(LOCAL_OWNER, ANN, b"a", 0)
+    noted.note(LOCAL_OWNER, BOB, b"b", 1)
+    noted.note(LOCAL_OWNER, ANN, b"c", 2)
+    noted.note(LOCAL_OWNER, ANN, b"c", 3)
+    noted.note(HR, ANN, b"d", 4)
+    noted.note(LOCAL_OWNER, BOB, b"d", 1 + gap)
+    noted.note(LOCAL_OWNER, BOB, b"e", 2 + 2 * gap)
 
-    assert last.follow(LOCAL_OWNER, ANN, b"a", 0) is None
-    assert last.follow(LOCAL_OWNER, BOB, b"b", 1) is None
-    assert last.follow(LOCAL_OWNER, ANN, b"c", 2) == b"a"
-    assert last.follow(LOCAL_OWNER, ANN, b"c", 3) is None
-    assert last.follow(HR, ANN, b"d", 4) is None
-    assert last.follow(LOCAL_OWNER, BOB, b"d", 1 + follow_ups.GAP_MS) == b"b"
-    assert last.follow(LOCAL_OWNER, BOB, b"e", 2 + 2 * follow_ups.GAP_MS) is None
+    assert pairs_of(noted) == {("a", "c"): 1, ("b", "d"): 1}
+    assert pairs_of(noted) == {}
 
 
-def test_askers_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who has not asked for longest is forgotten."""
-    monkeypatch.setattr(follow_ups, "ASKERS", 2)
-    last = LastAsked()
+def test_askers_and_waiting_pairs_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has not asked for longest is forgotten; a pair that finds no room is not counted."""
+    monkeypatch.setattr(following, "ASKERS", 2)
+    monkeypatch.setattr(following, "WAITING", 2)
+    noted = FollowUps()
     for name in ("ann", "bob", "ann", "eve"):
-        last.follow(LOCAL_OWNER, Caller("http", client=name), b"a", 0)
+        noted.note(LOCAL_OWNER, Caller("http", client=name), b"a", 0)
+    noted.note(LOCAL_OWNER, BOB, b"b", 1)
+    for digest in (b"b", b"c", b"d", b"b", b"c"):
+        noted.note(LOCAL_OWNER, Caller("http", client="eve"), digest, 1)
 
-    assert last.follow(LOCAL_OWNER, BOB, b"b", 1) is None
-    assert last.follow(LOCAL_OWNER, Caller("http", client="eve"), b"b", 1) == b"a"
+    assert pairs_of(noted) == {("a", "b"): 1, ("b", "c"): 2}
+
+
+def test_what_could_not_be_stored_is_counted_on() -> None:
+    """Counts add up, and the oldest asking of a pair is kept: an erasure is compared with it."""
+    noted = FollowUps()
+    noted.note(LOCAL_OWNER, ANN, b"a", 5)
+    noted.note(LOCAL_OWNER, ANN, b"b", 6)
+    taken = noted.take()
+    noted.note(LOCAL_OWNER, ANN, b"a", 7)
+    noted.note(LOCAL_OWNER, ANN, b"b", 8)
+    noted.take_back(taken)
+
+    assert noted.take()[LOCAL_OWNER, (b"a", b"b")] == Followed(2, 5)
 
 
 def ask(tracked: Tracked, *questions: str, caller: Caller = ANN, principal: Principal = LOCAL_OWNER) -> None:
@@ -86,18 +111,38 @@ async def test_what_followed_more_than_once_is_likely(tmp_path: Path) -> None:
 
 
 async def test_what_is_rare_among_many_follow_ups_is_not_likely(tmp_path: Path) -> None:
-    """Twice of fifty is no likelihood."""
+    """Twice of fifty is no likelihood, nor among many that came once each."""
     async with open_tracked(tmp_path, prefetch_follow_ups=1) as tracked:
-        ask(tracked, *chain.from_iterable(repeat(("menu", "soup"), 48)), *("menu", "bread") * 2)
+        ask(tracked, *("menu", "soup") * 48, *("menu", "bread") * 2)
+        ask(tracked, *("shop", "sale") * 2, *chain.from_iterable(("shop", f"{at}") for at in range(50)))
         await tracked.tracker.flush()
 
         assert await likely(tracked, "menu") == ["soup"]
+        assert await likely(tracked, "shop") == []
+
+
+async def test_a_failing_store_loses_no_pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pairs wait and are stored with those that came meanwhile."""
+
+    async def fail(*_: object) -> None:
+        raise StoreFailed("The disk is full.")
+
+    async with open_tracked(tmp_path, prefetch_follow_ups=1) as tracked:
+        ask(tracked, "price", "delivery")
+        with monkeypatch.context() as broken:
+            broken.setattr(tracker, "count_follow_ups", fail)
+            with pytest.raises(StoreFailed):
+                await tracked.tracker.flush()
+        ask(tracked, "price", "delivery")
+        await tracked.tracker.flush()
+
+        assert await likely(tracked, "price") == ["delivery"]
 
 
 async def test_pairs_are_bounded_and_the_frequent_ones_stay(tmp_path: Path) -> None:
     """However many different questions follow, a few rows stay, those counted most among them."""
     async with open_tracked(tmp_path, prefetch_follow_ups=1) as tracked:
-        ask(tracked, "menu", "soup", "menu", "soup")
+        ask(tracked, *("menu", "soup") * 2 * CROWDED)
         for at in range(3 * CROWDED):
             ask(tracked, "menu", f"dish {at}")
             await tracked.tracker.flush()
@@ -129,6 +174,28 @@ async def test_pairs_go_with_their_questions(tmp_path: Path) -> None:
         assert await pair_count(tracked) == 0
 
 
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+@pytest.mark.parametrize("erased", ["price", "delivery", None])
+async def test_an_erased_question_that_is_asked_again_has_no_pair_of_before(
+    tmp_path: Path, erased: str | None, is_elsewhere: bool
+) -> None:
+    """Not of what waited, not of what the asker had asked last; erased here or by another process."""
+    async with open_tracked(tmp_path, prefetch_follow_ups=1) as one, open_store(one.database.path) as same:
+        other = tracked_on(same, prefetch_follow_ups=1)
+        ask(one, *("price", "delivery") * 3, "price")
+        await asyncio.sleep(0.002)  # an erasure is of a millisecond
+        await (other if is_elsewhere else one).service.erase(erased)
+        await asyncio.sleep(0.002)
+        ask(one, "delivery", "price", caller=BOB)
+        ask(one, "hours")
+        await one.tracker.flush()
+
+        async with one.database.read() as connection:
+            counts = (await connection.execute(select(query_follow_ups.c.asked))).scalars().all()
+        # Ann's, where her last question was not erased; and Bob's, unless older ones were counted with it.
+        assert counts == [1] * ((erased == "delivery") + (not is_elsewhere))
+
+
 async def test_nothing_is_counted_while_it_is_off(tmp_path: Path) -> None:
     """Off is the default: no pair is noted."""
     async with open_tracked(tmp_path) as tracked:
@@ -147,24 +214,25 @@ def asked(question: str, cache: CacheUse = "miss", error_code: str | None = None
 async def test_the_newest_question_comes_first_and_the_oldest_is_left_out() -> None:
     """A crowd of questions: those who asked last have not asked their next one yet."""
     lately = AskedLately()
-    for at in range(follow_ups.LATEST + 1):
+    for at in range(following.LATEST + 1):
         lately(asked(str(at)))
     lately(asked("failed", error_code="overloaded"))
 
-    newest = [(await lately.newest()).digest for _ in range(follow_ups.LATEST)]
+    newest = [(await lately.newest()).digest for _ in range(following.LATEST)]
 
-    assert newest == [digest_of(str(at)) for at in range(follow_ups.LATEST, 0, -1)]
+    assert newest == [digest_of(str(at)) for at in range(following.LATEST, 0, -1)]
 
 
 async def test_a_question_answered_ahead_counts_as_used_once_it_is_found_in_a_cache() -> None:
-    """Not when it was made anew, and once only."""
+    """Not after it was made anew all the same, and once only."""
     lately = AskedLately()
     for question in ("a", "b"):
         lately.answered_ahead(LOCAL_OWNER, digest_of(question))
-    lately(asked("a", "miss"))
+    outcomes: tuple[tuple[str, CacheUse], ...] = (("a", "miss"), ("a", "hit"), ("c", "hit"))
+    for question, cache in outcomes:
+        lately(asked(question, cache))
     assert lately.used_count == 0
-    lately(asked("a", "hit"))
-    lately(asked("a", "hit"))
-    lately(asked("c", "hit"))
+    lately(asked("b", "hit"))
+    lately(asked("b", "hit"))
 
     assert lately.used_count == 1

@@ -19,7 +19,7 @@ from ragstone.operate.load import Load
 from ragstone.operate.prefetch import Prefetcher
 from ragstone.operate.warm import Warmer
 from ragstone.settings import CacheSettings
-from ragstone.types import LOCAL_OWNER, Principal
+from ragstone.types import LOCAL_OWNER, CacheUse, Principal
 
 pytestmark = pytest.mark.anyio
 LIMIT_S = 30.0
@@ -33,13 +33,15 @@ class Services:
     held: asyncio.Event = field(default_factory=asyncio.Event)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     failing: str = ""
+    cache: CacheUse = "miss"
 
-    async def __call__(self, asking: Asking) -> None:
+    async def __call__(self, asking: Asking) -> CacheUse:
         self.asked.append(asking)
         self.begun.set()
         await self.held.wait()
         if asking.search.query == self.failing:
             raise CollectionNotFound("gone")
+        return self.cache
 
 
 @dataclass

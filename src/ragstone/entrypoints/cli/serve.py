@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,9 +22,10 @@ from ragstone.entrypoints.cli.context import (
 
 if TYPE_CHECKING:
     from ragstone.config import Loaded
+    from ragstone.operate.drain import Drain
 
-UNREAD_S = 2.0
-"""How long a client that was told of the end may leave the last messages unread."""
+UNREAD_S, LOOK_S = 2.0, 0.05
+"""How long the last messages may stay unread; how often it is looked whether calls have ended."""
 
 
 def serve(
@@ -62,7 +64,7 @@ async def _serve_stdio(loaded: Loaded) -> None:
 
     told = asyncio.Event()
     async with own_engine(loaded) as engine:
-        with EndableInput() as given:
+        with EndableInput(on_end=told.set) as given:
 
             def stop() -> None:
                 engine.drain.begin()
@@ -70,17 +72,21 @@ async def _serve_stdio(loaded: Loaded) -> None:
                 told.set()
 
             on_end(stop)
-            is_stuck = await _serve_until(told, build_mcp_server(engine).run_stdio_async())
+            is_stuck = await _serve_until(told, build_mcp_server(engine).run_stdio_async(), engine.drain)
     if is_stuck:
         # All is stored and closed, but for a thread that nothing can end.
         os._exit(0)
 
 
-async def _serve_until(told: asyncio.Event, serving: Coroutine[object, object, None]) -> bool:
-    """Serve until the input ends, or a moment after being told; whether an unread message holds it."""
+async def _serve_until(told: asyncio.Event, serving: Coroutine[object, object, None], drain: Drain) -> bool:
+    """Serve until told, and until the calls under way have ended; whether an unread message holds it then."""
     task, telling = asyncio.ensure_future(serving), asyncio.create_task(told.wait())
     await asyncio.wait([task, telling], return_when=asyncio.FIRST_COMPLETED)
     telling.cancel()
+    # Their handlers were cancelled, but what has begun to be written goes to its end.
+    give_up_at = time.monotonic() + drain.left_s
+    while not task.done() and drain.in_flight and time.monotonic() < give_up_at:
+        await asyncio.wait([task], timeout=LOOK_S)
     ended, _ = await asyncio.wait([task], timeout=UNREAD_S)
     if not ended:
         return True

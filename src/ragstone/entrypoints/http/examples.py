@@ -89,7 +89,7 @@ WARMING: Final = {
     "run_count": 1,
     "warmed_count": 99,
     "next_run_at": None,
-    "prefetch": {"is_on": True, "warmed": 12, "used": 7, "failed": 0, "skipped": 0, "late": 0},
+    "prefetch": {"is_on": True, "warmed": 12, "used": 7, "known": 30, "failed": 0, "skipped": 0, "late": 0},
 }
 
 CITATION: Final = {

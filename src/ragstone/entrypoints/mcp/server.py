@@ -305,7 +305,7 @@ def _translated(
         request_id = caller.request_id if caller.door == "http" else uuid4().hex
         set_caller(replace(caller, door="mcp", request_id=request_id))
         try:
-            with engine.tracing.door(f"mcp {tool.__name__}"):
+            with engine.drain.request(), engine.tracing.door(f"mcp {tool.__name__}"):
                 return await tool(*args, **kwargs)
         except RagstoneError as error:
             engine.errors.note(error, tool.__name__)

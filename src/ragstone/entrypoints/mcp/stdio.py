@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -19,10 +21,13 @@ class EndableInput:
     its client neither writes nor closes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_end: Callable[[], None]) -> None:
+        """Call `on_end`, in the running loop, when the client closes its end."""
         self._is_ended = False
+        self._on_end = on_end
 
     def __enter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
         self._given = os.dup(STDIN)
         ours, self._filled = os.pipe()
         self._heard, self._told = os.pipe()
@@ -60,6 +65,7 @@ class EndableInput:
                 if held:
                     held = held[os.write(self._filled, held) :]
                 elif not (held := os.read(self._given, CHUNK_BYTES)):
+                    self._loop.call_soon_threadsafe(self._on_end)
                     return
         finally:
             os.close(self._filled)

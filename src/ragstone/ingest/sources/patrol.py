@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from ragstone.cancellation import end_tasks
 from ragstone.errors import InvalidSetting, SourceBusy
 from ragstone.ingest.sources.catalogue import Catalogue, FolderEntry, SourceEntry
 from ragstone.ingest.sources.sync import PRINCIPAL
@@ -57,9 +58,7 @@ class Patrol:
         tasks = [*self._syncing.values(), *self._watching.values()]
         if self._round is not None:
             tasks.append(self._round)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(tasks)
 
     async def _go(self) -> None:
         while True:

@@ -12,7 +12,7 @@ import anyio
 import structlog
 from uuid6 import uuid7
 
-from ragstone.cancellation import run_to_end
+from ragstone.cancellation import end_tasks, run_to_end
 from ragstone.errors import Conflict, RagstoneError, SourceBusy
 from ragstone.ingest.sources.sync import PRINCIPAL, Sync, SyncLimits, Tally
 from ragstone.store.database import now
@@ -115,8 +115,7 @@ class SyncRunner:
             try:
                 yield
             finally:
-                renewing.cancel()
-                await asyncio.gather(renewing, return_exceptions=True)
+                await end_tasks([renewing])
         if scope.cancelled_caught:
             raise Conflict("Another run took the source over while this one did not answer.")
 

@@ -42,7 +42,7 @@ from record import arguments, console, keep, quiet, serving
 CLIENTS = 8
 CHUNKS = 5_000
 SECONDS = 15.0
-PLACES = (0, 8, 32, 64)
+PLACES = (0, 16, 32)
 IDLE_REQUESTS = 30
 KEPT_S = 3.0
 """The server closes a connection that was idle for 5 s."""

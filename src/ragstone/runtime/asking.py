@@ -37,9 +37,9 @@ from ragstone.service.traces import TraceService
 from ragstone.store.audit import CorpusCounts, corpus_counts
 from ragstone.store.log_file import LogFile
 
-SEARCHES_PER_CORE = 8
-"""More of them only wait for each other: 32 on two cores raised the p99 at three times the capacity to 2.2
-times that at capacity, 16 to 1.4 (November 2026)."""
+SEARCHES_PER_CORE, LEAST_SEARCHES = 4, 8
+"""More of them only wait for each other: at three times the capacity of two cores the p99 was 1.4 to 1.8 times
+that at capacity with 8 places, 1.4 to 2.5 with 16, 2.2 to 5.2 with 32 (benchmarks/overload.py)."""
 QUOTED_PER_CORE = 4
 """Without a generator an answer is all processor time, ten times a search's."""
 GENERATIONS = 32
@@ -113,7 +113,7 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
 def _open_places(base: Base) -> tuple[Limiter, Limiter]:
     """The places of searches and of answers in the making."""
     limits, cores = base.settings.limits, usable_cores()
-    searches = limits.max_concurrent_searches or SEARCHES_PER_CORE * cores
+    searches = limits.max_concurrent_searches or max(LEAST_SEARCHES, SEARCHES_PER_CORE * cores)
     asks = GENERATIONS if base.generator is not None else QUOTED_PER_CORE * cores
     places = (
         Limiter("searches", searches, "limits.max_concurrent_searches"),

@@ -63,7 +63,7 @@ class LimitsSettings(Section):
         ge=0,
         le=10_000,
         description="Searches at work at once; beyond, 429. Cached ones do not count. "
-        "0 is eight for each core.",
+        "0 is four for each core, at least eight.",
     )
     max_concurrent_asks: int = Field(
         0,

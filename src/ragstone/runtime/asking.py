@@ -38,8 +38,8 @@ from ragstone.store.audit import CorpusCounts, corpus_counts
 from ragstone.store.log_file import LogFile
 
 SEARCHES_PER_CORE, LEAST_SEARCHES = 4, 8
-"""More of them only wait for each other: at three times the capacity of two cores the p99 was 1.4 to 1.8 times
-that at capacity with 8 places, 1.4 to 2.5 with 16, 2.2 to 5.2 with 32 (benchmarks/overload.py)."""
+"""More only wait for each other: at three times the capacity of two cores the p99 was 1.4 to 1.8 times that
+at capacity with 8 places, 1.4 to 2.5 times with 16, 2.2 to 5.2 times with 32 (benchmarks/overload.py)."""
 QUOTED_PER_CORE = 4
 """Without a generator an answer is all processor time, ten times a search's."""
 GENERATIONS = 32

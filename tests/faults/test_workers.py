@@ -15,6 +15,7 @@ import pytest
 from tests.faults.ledger import COLLECTION, Ledger, Text, open_ledger
 from tests.requirements import verifies
 from tests.support.process import run_command
+from tests.support.waiting import wait_until
 from tests.support.watched import Condition, WatchedProcess, stage_of
 
 IS_LONG = os.environ.get("RAGSTONE_PROFILE") == "nightly"
@@ -68,15 +69,19 @@ def test_a_killed_worker_costs_at_most_the_stage_it_was_in(
     assert (job["state"], job["attempts"]) == ("ready", 2)
     (attempt,) = job["history"]
     assert (attempt["code"], attempt["stage"]) == ("interrupted", stage)
-    told = run_command("analytics", "errors", "--service", "worker", "--json", home=ledger.home)
-    assert ("interrupted", stage) in [
-        (row["code"], row["operation"]) for row in json.loads(told.stdout)["newest"]
-    ]
+    # The server may have been first to find the job, and stores what it noted a moment later.
+    wait_until(lambda: ("interrupted", stage) in noted_errors(ledger) or None, LIMIT_S)
     assert stage_runs([first, second])[job_id] == Counter({**dict.fromkeys(STAGES, 1), stage: 2})
     assert chunk_rows(ledger, str(job["document_id"])) == job["result"]["chunk_count"]
     ledger.assert_whole()
     assert ledger.check() == 0
     assert not list((ledger.home / "checkpoints").glob("*"))
+
+
+def noted_errors(ledger: Ledger) -> list[tuple[str, str]]:
+    """Code and operation of the workers' errors in the log."""
+    told = run_command("analytics", "errors", "--service", "worker", "--json", home=ledger.home)
+    return [(row["code"], row["operation"]) for row in json.loads(told.stdout)["newest"]]
 
 
 @verifies("ING-17")

@@ -16,6 +16,7 @@ from ragstone.types import Principal
 
 if TYPE_CHECKING:
     from ragstone.analytics.asked import Asked
+    from ragstone.settings import CacheSettings
 
 GAP_MS = 600_000
 """A question later than that after an asker's last one follows from nothing."""
@@ -27,6 +28,11 @@ LATEST = 64
 """Questions that wait for their follow-ups to be looked up; the oldest is left out first."""
 AHEAD = 1_000
 """Questions answered ahead of which it is noticed that they were asked."""
+
+
+def followed_of(settings: CacheSettings) -> int:
+    """How many follow-ups are answered ahead: none where nothing is cached or counted."""
+    return settings.prefetch_follow_ups if settings.enabled and settings.tracked_queries else 0
 
 
 @dataclass(frozen=True, slots=True)

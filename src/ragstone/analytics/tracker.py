@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ragstone.analytics.asked import present_ms
 from ragstone.analytics.asking import Asking, asking_json
-from ragstone.analytics.follow_ups import Followed, FollowUps
+from ragstone.analytics.follow_ups import Followed, FollowUps, followed_of
 from ragstone.analytics.words import digest_of, fold, stored_terms, words_of
 from ragstone.analytics.write_behind import Buffer, WriteBehind
 from ragstone.errors import RagstoneError
@@ -72,7 +72,7 @@ class QueryTracker:
         self._metrics = metrics
         self._clock_ms = clock_ms
         self._waiting: dict[Key, Tally] = {}
-        self._follow_ups = FollowUps() if settings.followed else None
+        self._follow_ups = FollowUps() if followed_of(settings) else None
         self._pruned_day = -1
         buffer = Buffer("questions", lambda: len(self._waiting), self._store_some, self._keep_days, FLUSH_AT)
         self._writer = WriteBehind(buffer)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from ragstone.analytics.follow_ups import followed_of
 from ragstone.config import Loaded, secret_names, secrets_in
 from ragstone.operate.findings import Finding
 from ragstone.settings import Settings
@@ -48,7 +49,7 @@ def _contradictions(settings: Settings) -> Iterator[Finding]:
     if _sends_key_in_clear(settings):
         detail = "generator.api_key goes over the network unencrypted"
         yield Finding("generator.api_key", "note", detail, "Use https in generator.base_url.")
-    if cache.prefetch_follow_ups and not cache.followed:
+    if cache.prefetch_follow_ups and not followed_of(cache):
         off = "cache.enabled is false" if not cache.enabled else "cache.tracked_queries is 0"
         detail = f"{off}: nothing is prefetched"
         yield Finding("cache.prefetch_follow_ups", "note", detail, "Change that, or unset it.")

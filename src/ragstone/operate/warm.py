@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import structlog
 
 from ragstone.analytics.asked import present_ms
+from ragstone.analytics.follow_ups import followed_of
 from ragstone.analytics.popular import popular_in_days
 from ragstone.cancellation import end_tasks
 from ragstone.errors import RagstoneError
@@ -98,7 +99,7 @@ class Warmer:
             self._loops.append(asyncio.create_task(self._by_schedule(settings.warm_every_s)))
         if settings.warm_after_change_s:
             self._loops.append(asyncio.create_task(self._after_changes(settings.warm_after_change_s)))
-        if settings.followed:
+        if followed_of(settings):
             self._loops.append(asyncio.create_task(self._prefetcher.run()))
 
     def begin(self, reason: Reason, top: int | None = None) -> asyncio.Task[WarmingRun]:

@@ -11,7 +11,7 @@ from ragstone.analytics.asked import AskedSink
 from ragstone.analytics.asked_log import AskedLog
 from ragstone.analytics.asked_metrics import AskedMetrics
 from ragstone.analytics.error_log import ErrorLog
-from ragstone.analytics.follow_ups import AskedLately
+from ragstone.analytics.follow_ups import AskedLately, followed_of
 from ragstone.analytics.query_log import QueryLog
 from ragstone.analytics.system_metrics import Figures, SystemSampler
 from ragstone.analytics.tracker import QueryTracker
@@ -90,7 +90,7 @@ def open_asking(stack: AsyncExitStack, base: Base) -> Asking:
         errors.note_asked,
     ]
     lately = AskedLately()
-    if settings.cache.followed:
+    if followed_of(settings.cache):
         sinks.append(lately)
     recorder = Recorder(tracker, load, longest, sinks=sinks)
     search = SearchService(found, settings.search, base.metrics, cache, recorder, places[0])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from ragstone.analytics.follow_ups import followed_of
 from ragstone.home import Home
 from ragstone.ingest.checkpoint import Checkpoints
 from ragstone.ingest.limits import ParsingLimits
@@ -111,7 +112,7 @@ def open_warmer(stack: AsyncExitStack, base: Base, asking: Asking, worker: JobWo
         base.database, asking.repeater, asking.load, worker, base.metrics, asking.errors.note
     )
     settings = base.settings.cache
-    warmer = Warmer(parts, settings, Prefetcher(parts, asking.lately, settings.followed))
+    warmer = Warmer(parts, settings, Prefetcher(parts, asking.lately, followed_of(settings)))
     stack.push_async_callback(warmer.aclose)
     return warmer
 

@@ -122,8 +122,3 @@ class CacheSettings(Section):
     warm_answers: bool = Field(
         False, description="Warm answers of a generator, too, which costs tokens; else only their searches."
     )
-
-    @property
-    def followed(self) -> int:
-        """Follow-ups that are answered ahead: none where nothing is cached or counted."""
-        return self.prefetch_follow_ups if self.enabled and self.tracked_queries else 0
